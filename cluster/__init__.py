@@ -1,0 +1,1 @@
+"""Where code runs. Knows Ray; knows nothing of learning."""

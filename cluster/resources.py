@@ -1,0 +1,42 @@
+"""What one fit asks of Ray, and whether the cluster has it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.user_error import UserError
+
+
+class ResourcesError(UserError):
+    """The cluster can never give what was asked: Ray itself would wait for ever."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one fit asks for: `workers` processes, each with these CPUs, GPUs and gigabytes."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_gigabytes: float = 0.0  # 0: not reserved, only watched by Ray's memory monitor
+    workers: int = 1
+
+    def options(self) -> dict[str, Any]:
+        """The same as keywords of `ray.remote(...).options`, for one worker."""
+        options: dict[str, Any] = {"num_cpus": self.cpus}
+        if self.gpus:
+            options["num_gpus"] = self.gpus
+        if self.memory_gigabytes:
+            options["memory"] = int(self.memory_gigabytes * 2**30)
+        return options
+
+    def check(self, cluster: Mapping[str, float], *, who: str) -> None:
+        """Raises ResourcesError when `cluster` (Ray's own totals) can never hold this request; `who` is named in it."""
+        asked = {"CPU": self.cpus * self.workers, "GPU": self.gpus * self.workers}
+        for unit, amount in asked.items():
+            found = cluster.get(unit, 0.0)
+            if amount > found:
+                raise ResourcesError(
+                    f"{who} asks for {self.workers} worker(s) with {amount:g} {unit} in all; "
+                    f"the cluster has {found:g} {unit}. Ask for fewer workers, or connect to a larger cluster "
+                    f"(RAY_ADDRESS)."
+                )

@@ -1,0 +1,1 @@
+"""Training where rows may not be pooled."""

@@ -1,0 +1,147 @@
+"""One contender's fit, as it runs on a Ray worker: what it is given, what comes home, and how it speaks meanwhile."""
+
+import io
+import tarfile
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from framework.contender import Contender, Context, Model
+from framework.data.frame import Fold
+
+FLUSH_SECONDS = 0.3  # how often a fit's reports travel to the driver
+
+
+@dataclass(frozen=True)
+class Crash:
+    """An exception as text: its class may not exist, or not unpickle, where the contest runs."""
+
+    type: str
+    message: str
+    traceback: str
+
+    def __str__(self) -> str:
+        first = self.message.strip().splitlines()
+        return f"{self.type}: {first[0]}" if first else self.type
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a finished fit tells: its predictions on the validation rows, and itself as it would be refit.
+
+    seconds: of the fit alone. answering: seconds of one prediction of the validation rows.
+    """
+
+    predicted: np.ndarray = field(repr=False)
+    seconds: float
+    answering: float
+    settled: Contender
+
+
+@dataclass(frozen=True)
+class Report:
+    """A step's metrics of one contender; step 0 without metrics says that its fit has begun."""
+
+    contender: str
+    refit: bool
+    step: int
+    metrics: dict[str, float]
+    time: float  # seconds of time.time()
+
+
+class Reports:
+    """The actor where fits leave their reports and the contest collects them."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Report] = []
+
+    def add(self, reports: list[Report]) -> None:
+        self.waiting += reports
+
+    def drain(self) -> list[Report]:
+        drained, self.waiting = self.waiting, []
+        return drained
+
+
+def attempt(
+    fold: Fold, contender: Contender, *, pooled: bool, deadline: float, seconds: float, seed: int, reports: object
+) -> tuple[Fit | Crash, bytes]:
+    """Fits a contender on a worker and packs its model; an exception comes home as a Crash, never as itself.
+
+    pooled: learn from train and validation rows together. deadline: in seconds of time.time(), whenever the fit
+    starts; seconds: how long it may take once it has started.
+    """
+    began = time.time()
+    sender = _Sender(contender.name, pooled, reports)
+    sender.send([Report(contender.name, pooled, 0, {}, began)])
+    asked = contender.resources
+    try:
+        with tempfile.TemporaryDirectory(prefix="fit-") as folder:
+            context = Context(
+                seed=seed,
+                deadline=min(deadline, began + seconds),
+                folder=Path(folder),
+                threads=max(1, int(asked.cpus)),
+                gpus=asked.gpus,
+                sink=sender.keep,
+            )
+            model = contender.fit(fold.pooled() if pooled else fold, context)
+        fitted = time.time()
+        predicted = model.predict(fold.valid.X)
+        return Fit(predicted, fitted - began, time.time() - fitted, contender.settled(model)), pack(model)
+    except Exception as error:  # the border between a contender and its contest
+        return Crash(type(error).__name__, str(error), traceback.format_exc()), b""
+    finally:
+        sender.flush()
+
+
+def pack(model: Model) -> bytes:
+    """The folder a model saves itself into, as one tar."""
+    from framework.contenders.store import store_model
+
+    with tempfile.TemporaryDirectory(prefix="model-") as folder:
+        store_model(model, Path(folder))
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            archive.add(folder, arcname=".")
+    return stream.getvalue()
+
+
+def unpack(packed: bytes) -> Model:
+    """The model that `pack` packed."""
+    from framework.contenders.store import open_model
+
+    with tempfile.TemporaryDirectory(prefix="model-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+        return open_model(Path(folder))
+
+
+class _Sender:
+    """Sends reports in bunches: a boosting round must not cost a message."""
+
+    def __init__(self, contender: str, refit: bool, reports: object) -> None:
+        self.contender = contender
+        self.refit = refit
+        self.reports = reports
+        self.kept: list[Report] = []
+        self.sent = time.time()
+
+    def keep(self, step: int, metrics: dict[str, float]) -> None:
+        now = time.time()
+        self.kept.append(Report(self.contender, self.refit, step, metrics, now))
+        if now - self.sent > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.kept:
+            self.send(self.kept)
+        self.kept, self.sent = [], time.time()
+
+    def send(self, reports: list[Report]) -> None:
+        self.reports.add.remote(reports)  # type: ignore[attr-defined]
+

@@ -1,0 +1,88 @@
+"""The narrow interface: what competes, what a fit leaves behind, and how a contender speaks to the outside."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol, Self, runtime_checkable
+
+import numpy as np
+import pandas as pd
+
+from cluster.resources import Resources
+from framework.data.frame import Fold
+from framework.problem import Kind
+
+
+def silent(step: int, metrics: dict[str, float]) -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a contender knows of the world outside its rows.
+
+    deadline: when the fit must have returned, in seconds of `time.time()`; past it the process is killed.
+    folder: a scratch folder of its own, gone after the fit.
+    threads: CPU threads it may use.
+    """
+
+    seed: int = 0
+    deadline: float = float("inf")
+    folder: Path = field(default_factory=Path.cwd)
+    threads: int = 1
+    gpus: float = 0.0
+    sink: Callable[[int, dict[str, float]], None] = silent
+
+    def remaining(self) -> float:
+        """Seconds until the deadline; never negative."""
+        return max(0.0, self.deadline - time.time())
+
+    def report(self, step: int, **metrics: float) -> None:
+        """Tells how far the fit is: shown live, kept in the tracker. Cheap enough for every boosting round."""
+        self.sink(step, metrics)
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What a fit leaves behind. Opens and predicts in the base environment, whoever trained it."""
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """X conformed to the schema → class probabilities, shape (rows, classes), rows summing to 1;
+        or values, shape (rows,); or cluster labels (int64, -1 = noise), shape (rows,)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes the model into an existing empty folder, as plain data (never a pickle)."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote. Raises OSError, ValueError or KeyError when a part is missing or cut short."""
+        ...
+
+
+@runtime_checkable
+class Contender(Protocol):
+    """Anything that can be fit on a Fold. A frozen dataclass: its fields are its hyperparameters."""
+
+    kinds: ClassVar[frozenset[Kind]]  # the questions it can answer
+    pooled: ClassVar[bool]  # needs every row in one place; False: can train on silos
+
+    @property
+    def name(self) -> str:
+        """Its row on the leaderboard."""
+        ...
+
+    @property
+    def resources(self) -> Resources:
+        """What one fit asks of Ray."""
+        ...
+
+    def fit(self, fold: Fold, context: Context) -> Model:
+        """Learns from fold.train, stops early by fold.valid where it has rows, returns before context.deadline."""
+        ...
+
+    def settled(self, model: Model) -> "Contender":
+        """Itself with what early stopping found written into its fields, ready to fit once more on all rows."""
+        ...

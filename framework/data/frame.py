@@ -1,0 +1,112 @@
+"""Rows: what a contender learns from and is held against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from framework.data.schema import Schema
+from framework.problem import Problem
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What predictions are held against, without the features: light enough to resample a thousand times.
+
+    y: class codes (int64) or values (float64), shape (rows,); None for clustering.
+    weight: shape (rows,), or None for equal weights.
+    scale: forecasts: each row's MASE denominator (its series' in-sample seasonal naive error), shape (rows,).
+    series: forecasts: each row's series code, shape (rows,).
+    space: clustering: the rows in the common standardised space, shape (rows, dimensions).
+    features: how many feature columns there are (adjusted R² asks).
+    classes: how many classes there are; 0 where the answer is no class.
+    """
+
+    y: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    series: np.ndarray | None = None
+    space: np.ndarray | None = None
+    features: int = 0
+    classes: int = 0
+
+    def __len__(self) -> int:
+        array = self.y if self.y is not None else self.space
+        return 0 if array is None else len(array)
+
+    def take(self, rows: np.ndarray) -> "Truth":
+        """The same for these rows, an index array; repeats allowed."""
+        names = ("y", "weight", "scale", "series", "space")
+        arrays: dict[str, Any] = {n: getattr(self, n)[rows] for n in names if getattr(self, n) is not None}
+        return replace(self, **arrays)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Rows with their answers.
+
+    X: shape (rows, features), conformed to the schema: numbers float64, categories `category`, dates datetime64,
+       text object. The index is 0 … rows-1.
+    group: shape (rows,), the group labels; None where no group column was declared.
+    """
+
+    X: pd.DataFrame
+    truth: Truth
+    group: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def y(self) -> np.ndarray:
+        """The answers, shape (rows,). Raises ValueError for clustering, which has none."""
+        if self.truth.y is None:
+            raise ValueError("clustering rows have no answer")
+        return self.truth.y
+
+    @property
+    def weight(self) -> np.ndarray | None:
+        return self.truth.weight
+
+    def take(self, rows: np.ndarray) -> "Frame":
+        """These rows, an index array."""
+        group = None if self.group is None else self.group[rows]
+        return Frame(self.X.iloc[rows].reset_index(drop=True), self.truth.take(rows), group)
+
+
+def join(frames: Sequence[Frame]) -> Frame:
+    """Frames of one schema, one under the other."""
+    first = frames[0]
+
+    def stack(arrays: list[Any]) -> Any:
+        return None if any(array is None for array in arrays) else np.concatenate(arrays)
+
+    names = ("y", "weight", "scale", "series", "space")
+    truth = replace(first.truth, **{n: stack([getattr(f.truth, n) for f in frames]) for n in names})
+    X = pd.concat([f.X for f in frames], ignore_index=True)
+    return Frame(X, truth, stack([f.group for f in frames]))
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a contender may see: rows to learn from and rows to stop by. There is no test set in it.
+
+    valid may have no rows (a refit on everything): then nothing can be stopped early or chosen on it.
+    """
+
+    problem: Problem
+    schema: Schema
+    train: Frame
+    valid: Frame
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The target's labels in the order of their codes; empty where the answer is no class."""
+        return self.schema.classes
+
+    def pooled(self) -> "Fold":
+        """The same question with train and valid rows together to learn from, and none to stop by."""
+        nothing = self.valid.take(np.arange(0))
+        return replace(self, train=join([self.train, self.valid]), valid=nothing)

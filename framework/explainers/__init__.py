@@ -1,0 +1,1 @@
+"""Ways to explain a winner, one a file."""

@@ -1,0 +1,200 @@
+"""Who competed, how each did, and who won: immutable, in natural units, failures as rows with their reasons."""
+
+import html
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster.user_error import UserError
+from framework.contender import Contender
+from framework.data.split import Split
+from framework.metric import Metric, metric
+from framework.predictor import Predictor
+from framework.statistics import Interval
+
+
+class LeaderboardError(UserError):
+    """A leaderboard without a winner."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender that finished. score and interval on the validation rows, in the metric's own units.
+
+    noise: the paired bootstrap's p-value that it differs from the best entry; nan for the best itself.
+    remark: what a reader should know, such as the members of a blend.
+    """
+
+    name: str
+    score: float
+    interval: Interval
+    seconds: float
+    contender: Contender
+    predicted: np.ndarray = field(repr=False, compare=False)  # on the validation rows
+    noise: float = math.nan
+    remark: str = ""
+
+    status = "done"
+
+    @property
+    def reason(self) -> str:
+        return self.remark
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A contender that left no model. status: "failed", "killed", "out of memory", "out of time" or "not started"."""
+
+    name: str
+    status: str
+    reason: str
+    seconds: float
+    contender: Contender
+    traceback: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best entry, refit where time allowed, and its score on the test rows, which nothing else has seen."""
+
+    name: str
+    predictor: Predictor
+    test_score: float
+    test_interval: Interval
+    predicted: np.ndarray = field(repr=False, compare=False)  # on the test rows
+    refit: bool = False  # learned from train and validation rows together
+
+    def save(self, folder: Path | str) -> Path:
+        """Writes the model folder that `recipes.predict` and `serve` take."""
+        return self.predictor.save(folder)
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The contest's result. Prints as text, shows as HTML in a notebook."""
+
+    split: Split
+    entries: tuple[Entry, ...]  # best first
+    failures: tuple[Failure, ...] = ()
+    champion: Winner | None = None
+    seconds: float = 0.0
+    interrupted: bool = False
+    run_id: str | None = None
+
+    @property
+    def metric(self) -> Metric:
+        return metric(self.split.problem.metric)
+
+    @property
+    def contenders(self) -> list[Contender]:
+        """All that competed, to race again: `compete([*board.contenders, another], board.split)`."""
+        return [row.contender for row in (*self.entries, *self.failures)]
+
+    @property
+    def winner(self) -> Winner:
+        """Raises LeaderboardError when no contender finished, with the first reason."""
+        if self.champion is None:
+            reason = self.failures[0].reason if self.failures else "none entered"
+            raise LeaderboardError(f"no contender finished, so there is no winner ({reason}). Give more minutes.")
+        return self.champion
+
+    def to_json(self) -> dict[str, Any]:
+        """What `leaderboard.json` holds."""
+        rows = [
+            {
+                "name": row.name,
+                "validation_score": row.score if isinstance(row, Entry) else None,
+                "interval": [row.interval.low, row.interval.high] if isinstance(row, Entry) else None,
+                "noise": row.noise if isinstance(row, Entry) else None,
+                "seconds": round(row.seconds, 3),
+                "status": row.status,
+                "reason": row.reason,
+            }
+            for row in (*self.entries, *self.failures)
+        ]
+        won = self.champion
+        winner = won and {
+            "name": won.name,
+            "test_score": won.test_score,
+            "interval": [won.test_interval.low, won.test_interval.high],
+            "refit": won.refit,
+        }
+        problem, split = self.split.problem, self.split
+        return {
+            "problem": {"name": problem.name, "kind": problem.kind, "target": problem.target},
+            "metric": {"name": self.metric.name, "direction": self.metric.direction},
+            "entries": rows,
+            "winner": winner,
+            "fingerprint": split.fingerprint,
+            "split": {"how": split.how, "seed": split.seed, **_sizes(split)},
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+            "run_id": self.run_id,
+        }
+
+    def __str__(self) -> str:
+        problem = self.split.problem
+        sizes = _sizes(self.split)
+        head = (
+            f"{problem.name}: {problem.kind}, {self.metric.title} ({'higher' if self.metric.direction == 'max' else 'lower'}"
+            f" is better), {sizes['train']} rows to learn from, {sizes['valid']} to rank on, {sizes['test']} kept back"
+        )
+        lines = [head, "", _line("", "contender", "validation", "95 % interval", "seconds", "")]
+        for place, entry in enumerate(self.entries, 1):
+            band = f"{number(entry.interval.low)} … {number(entry.interval.high)}"
+            lines.append(_line(str(place), entry.name, number(entry.score), band, f"{entry.seconds:.1f}", _note(entry)))
+        for failure in self.failures:
+            lines.append(_line("–", failure.name, failure.status, "", f"{failure.seconds:.1f}", failure.reason))
+        if self.champion is not None:
+            lines += ["", _verdict(self.champion, self.metric)]
+        if self.interrupted:
+            lines.append("Interrupted: this is the leaderboard so far.")
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><td>{place}</td><td>{html.escape(e.name)}</td><td align=right><b>{number(e.score)}</b></td>"
+            f"<td align=right>{number(e.interval.low)} … {number(e.interval.high)}</td>"
+            f"<td align=right>{e.seconds:.1f}</td><td>{html.escape(_note(e))}</td></tr>"
+            for place, e in enumerate(self.entries, 1)
+        )
+        cells += "".join(
+            f"<tr style='opacity:.6'><td>–</td><td>{html.escape(f.name)}</td><td align=right>{f.status}</td><td></td>"
+            f"<td align=right>{f.seconds:.1f}</td><td>{html.escape(f.reason)}</td></tr>"
+            for f in self.failures
+        )
+        verdict = f"<p>{html.escape(_verdict(self.champion, self.metric))}</p>" if self.champion else ""
+        return (
+            f"<h4>{html.escape(self.split.problem.name)}: {html.escape(self.metric.title)}</h4>"
+            "<table><thead><tr><th></th><th>contender</th><th>validation</th><th>95 % interval</th><th>seconds</th>"
+            f"<th></th></tr></thead><tbody>{cells}</tbody></table>{verdict}"
+        )
+
+
+def _sizes(split: Split) -> dict[str, int]:
+    return {"train": len(split.fold.train), "valid": len(split.fold.valid), "test": len(split.test)}
+
+
+def _line(place: str, name: str, score: str, band: str, seconds: str, note: str) -> str:
+    return f"{place:>3}  {name:<18} {score:>12}  {band:>21}  {seconds:>8}  {note}"
+
+
+def number(value: float) -> str:
+    """Four digits that matter: 0.8412, 12.31, 27840."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _note(entry: Entry) -> str:
+    tie = "not told apart from the best" if entry.noise >= 0.05 else ""
+    return "; ".join(part for part in (tie, entry.remark) if part)
+
+
+def _verdict(winner: Winner, scored: Metric) -> str:
+    low, high = number(winner.test_interval.low), number(winner.test_interval.high)
+    again = ", refit on all rows but the test's" if winner.refit else ""
+    return f"winner: {winner.name}{again}; {scored.title} on the test rows {number(winner.test_score)} ({low} … {high})"

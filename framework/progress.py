@@ -1,0 +1,114 @@
+"""A contest as it happens: a live table on a terminal or in a notebook, plain lines in a job's log."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from framework.attempt import Report
+from framework.contender import Contender
+from framework.leaderboard import Entry, Failure, Leaderboard, number
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LINE_SECONDS = 10.0  # how often a job's log hears of one contender's steps
+DRAW_SECONDS = 0.25
+
+
+def watch(stream: TextIO | None = None) -> "Lines | Live":
+    """The view that fits where this runs."""
+    out = stream or sys.stdout
+    return Live() if _notebook() or out.isatty() else Lines(out)
+
+
+class Lines:
+    """One line per event a person would tell a colleague."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.began_at = time.time()
+        self.last: dict[str, float] = {}
+
+    def entered(self, contenders: list[Contender]) -> None:
+        self._say(f"{len(contenders)} contenders: {', '.join(contender.name for contender in contenders)}")
+
+    def began(self, name: str) -> None:
+        self.last[name] = time.time()
+
+    def reported(self, report: Report) -> None:
+        if report.time - self.last.get(report.contender, 0.0) >= LINE_SECONDS:
+            self.last[report.contender] = report.time
+            self._say(f"{report.contender}: step {report.step} {_figures(report.metrics)}")
+
+    def ended(self, row: Entry | Failure) -> None:
+        self._say(f"{row.name}: {_outcome(row)} ({row.seconds:.1f} s)")
+
+    def closed(self, board: Leaderboard) -> None:
+        self._say(f"contest over after {board.seconds:.0f} s")
+
+    def _say(self, text: str) -> None:
+        print(f"[{time.time() - self.began_at:5.1f} s] {text}", file=self.out, flush=True)
+
+
+class Live:
+    """A table that is drawn again while the contest runs, by rich, on a terminal or in a notebook cell."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live as Screen
+
+        self.began_at = time.time()
+        self.drawn = 0.0
+        self.state: dict[str, tuple[str, str, float | None]] = {}  # name → (what, figures, since when it runs)
+        self.screen = Screen(console=Console(), auto_refresh=False, transient=True)
+
+    def entered(self, contenders: list[Contender]) -> None:
+        self.state = {contender.name: ("waiting", "", None) for contender in contenders}
+        self.screen.start()
+        self._draw()
+
+    def began(self, name: str) -> None:
+        self.state[name] = ("running", "", time.time())
+        self._draw()
+
+    def reported(self, report: Report) -> None:
+        _, _, since = self.state.get(report.contender, ("", "", time.time()))
+        self.state[report.contender] = ("running", f"step {report.step} {_figures(report.metrics)}", since)
+        if time.time() - self.drawn > DRAW_SECONDS:
+            self._draw()
+
+    def ended(self, row: Entry | Failure) -> None:
+        self.state[row.name] = (row.status, f"{_outcome(row)} ({row.seconds:.1f} s)", None)
+        self._draw()
+
+    def closed(self, board: Leaderboard) -> None:
+        self.screen.stop()
+
+    def _draw(self) -> None:
+        self.drawn = time.time()
+        self.screen.update(self._table(), refresh=True)
+
+    def _table(self) -> "Table":
+        from rich.table import Table
+
+        table = Table(title=f"contest, {time.time() - self.began_at:.0f} s", title_justify="left")
+        for title in ("contender", "", ""):
+            table.add_column(title)
+        for name, (what, figures, since) in self.state.items():
+            lasted = "" if since is None else f" {time.time() - since:.0f} s"
+            table.add_row(name, what + lasted, figures)
+        return table
+
+
+def _outcome(row: Entry | Failure) -> str:
+    return number(row.score) if isinstance(row, Entry) else f"{row.status}: {row.reason}"
+
+
+def _figures(metrics: dict[str, float]) -> str:
+    return " ".join(f"{name} {number(value)}" for name, value in metrics.items())
+
+
+def _notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    found = shell.get_ipython() if shell is not None else None
+    return found is not None and found.__class__.__name__ == "ZMQInteractiveShell"

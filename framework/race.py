@@ -1,0 +1,170 @@
+"""Fits under way on a Ray cluster: started, heard, ended in time, whatever they do."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from framework.attempt import Crash, Fit, Report, Reports, attempt
+from framework.contender import Contender
+from framework.data.frame import Fold
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 1.5  # how long past its time a fit may still hand in its model before its process is killed
+DIED = "its worker process died (killed, or crashed in native code)"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A fit that left a model; `packed` refers to its archive in the object store."""
+
+    contender: Contender
+    fit: Fit
+    packed: Any
+    refit: bool
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A fit that left none. status as in `leaderboard.Failure`."""
+
+    contender: Contender
+    status: str
+    reason: str
+    seconds: float
+    refit: bool
+    traceback: str = field(default="", repr=False)
+
+
+@dataclass
+class _Runner:
+    contender: Contender
+    packed: Any
+    seconds: float
+    refit: bool
+    until: float
+    began: float | None = None
+
+    @property
+    def lasted(self) -> float:
+        return 0.0 if self.began is None else time.time() - self.began
+
+    @property
+    def limit(self) -> float:
+        """When it is killed. One that still waits for a CPU of a busy cluster has not used its own time yet."""
+        late = self.until if self.began is None else min(self.until, self.began + self.seconds)
+        return late + GRACE_SECONDS
+
+
+class Race:
+    """The fits of one contest. A context manager: whatever happens, nothing of it runs on after."""
+
+    def __init__(self, fold: Fold, *, seed: int, cpus: float, hear: Callable[[Contender, Report], None]) -> None:
+        """hear: told of every report of a first fit (not of a refit), in order."""
+        import ray
+
+        self.seed, self.cpus, self.hear = seed, cpus, hear
+        self.running: dict[Any, _Runner] = {}
+        # No retries: a second attempt would spend another contender's time, and a crash is a row.
+        self.attempt = ray.remote(attempt).options(num_returns=2, max_retries=0)
+        self.reports = ray.remote(Reports).options(num_cpus=0).remote()
+        self.fold = ray.put(fold)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        import ray
+
+        self.stop("the contest ended")
+        ray.kill(self.reports)
+
+    def has_room(self, contender: Contender) -> bool:
+        """Whether the cluster's CPUs hold one more; an empty track holds any."""
+        used = sum(_cpus(runner.contender) for runner in self.running.values())
+        return not self.running or used + _cpus(contender) <= self.cpus
+
+    def start(self, contender: Contender, *, seconds: float, until: float, refit: bool = False) -> None:
+        """Starts a fit that may take this long once it runs, and never beyond `until` (a moment of time.time()).
+
+        refit: on train and validation rows together.
+        """
+        options = {**contender.resources.options(), "name": f"fit {contender.name}"}
+        told, packed = self.attempt.options(**options).remote(
+            self.fold, contender, pooled=refit, deadline=until, seconds=seconds, seed=self.seed, reports=self.reports
+        )
+        self.running[told] = _Runner(contender, packed, seconds, refit, until)
+
+    def poll(self) -> list[Done | Lost]:
+        """Waits a moment; hears reports; returns what has ended since, killing what is past its time."""
+        import ray
+
+        if not self.running:
+            return []
+        ready, _ = ray.wait(list(self.running), num_returns=len(self.running), timeout=POLL_SECONDS)
+        self._listen()
+        ended = [_outcome(told, self.running.pop(told)) for told in ready]
+        for told, runner in list(self.running.items()):
+            if time.time() > runner.limit:
+                ray.cancel(told, force=True)
+                self.running.pop(told)
+                waited = runner.began is None
+                reason = "it got no CPU of the cluster" if waited else f"not done after its {runner.seconds:.0f} s"
+                ended.append(Lost(runner.contender, "out of time", reason, runner.lasted, runner.refit))
+        return ended
+
+    def stop(self, why: str) -> list[Lost]:
+        """Ends all that runs."""
+        import ray
+
+        for told in self.running:
+            ray.cancel(told, force=True)
+        lost = [Lost(r.contender, "not finished", why, r.lasted, r.refit) for r in self.running.values()]
+        self.running.clear()
+        return lost
+
+    def _listen(self) -> None:
+        import ray
+
+        try:
+            reports: list[Report] = ray.get(self.reports.drain.remote(), timeout=2.0)
+        except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
+            return  # a busy or lost actor costs the live view, not the contest
+        runners = {(runner.contender.name, runner.refit): runner for runner in self.running.values()}
+        for report in reports:
+            runner = runners.get((report.contender, report.refit))
+            if runner is None:
+                continue
+            if not report.metrics:
+                runner.began = report.time
+            if not report.refit:
+                self.hear(runner.contender, report)
+
+
+def _outcome(told: Any, runner: _Runner) -> Done | Lost:
+    """What became of a task that ended, well or not."""
+    import ray
+
+    def lost(status: str, reason: str, traceback: str = "") -> Lost:
+        return Lost(runner.contender, status, reason, runner.lasted, runner.refit, traceback)
+
+    try:
+        fit: Fit | Crash = ray.get(told)
+    except ray.exceptions.OutOfMemoryError:
+        return lost("out of memory", "Ray ended it: the node ran out of memory")
+    except ray.exceptions.TaskCancelledError:
+        return lost("out of time", "cancelled")
+    except ray.exceptions.WorkerCrashedError:
+        return lost("killed", DIED)
+    except ray.exceptions.RayError as error:
+        return lost("killed", str(error).strip().splitlines()[0])
+    if isinstance(fit, Crash):
+        return lost("out of memory" if fit.type == "MemoryError" else "failed", str(fit), fit.traceback)
+    return Done(runner.contender, fit, runner.packed, runner.refit)
+
+
+def _cpus(contender: Contender) -> float:
+    return contender.resources.cpus * contender.resources.workers

@@ -1,0 +1,1 @@
+"""The deployed winner: one Ray Serve application, its HTTP interface and its rules."""
