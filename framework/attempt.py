@@ -31,14 +31,10 @@ class Crash:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a finished fit tells: its predictions on the validation rows, and itself as it would be refit.
-
-    seconds: of the fit alone. answering: seconds of one prediction of the validation rows.
-    """
+    """What a finished fit tells: its predictions on the validation rows, its seconds, itself as it would be refit."""
 
     predicted: np.ndarray = field(repr=False)
     seconds: float
-    answering: float
     settled: Contender
 
 
@@ -90,9 +86,11 @@ def attempt(
                 sink=sender.keep,
             )
             model = contender.fit(fold.pooled() if pooled else fold, context)
-        fitted = time.time()
-        predicted = model.predict(fold.valid.X)
-        return Fit(predicted, fitted - began, time.time() - fitted, contender.settled(model)), pack(model)
+        seconds = time.time() - began
+        packed = pack(model)
+        # What is scored is the model as it will be opened, not the one in this process's memory.
+        predicted = unpack(packed).predict(fold.valid.X)
+        return Fit(predicted, seconds, contender.settled(model)), packed
     except Exception as error:  # the border between a contender and its contest
         return Crash(type(error).__name__, str(error), traceback.format_exc()), b""
     finally:
@@ -144,4 +142,3 @@ class _Sender:
 
     def send(self, reports: list[Report]) -> None:
         self.reports.add.remote(reports)  # type: ignore[attr-defined]
-

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cluster.connect import Session, connect
+from cluster.resources import Resources
 from cluster.user_error import UserError
 from framework.attempt import Fit, Report, unpack
 from framework.contender import Contender
@@ -30,6 +31,9 @@ FLOOR_SECONDS = 6.0  # what these get at the least
 PATIENCE = 2.0  # how many times its even share of the time left one contender may take
 
 
+TIED = 0.05  # the p-value from which two entries count as not told apart
+
+
 class ContestError(UserError):
     """A contest that cannot start."""
 
@@ -41,21 +45,30 @@ def compete(
     minutes: float = 2.0,
     deadline: float | None = None,
     seed: int | None = None,
+    workers: int | None = None,
+    refit: bool = True,
     observers: Iterable[Observer] = (),
 ) -> Leaderboard:
     """Fits every contender on the split's fold, ranks them on its validation rows, and scores the winner on the test.
 
     minutes: wall clock for all of it; deadline: the same as a moment of time.time(), which then counts.
     A contender that raises, is killed, or runs out of memory or time is a row with its reason. Ctrl-C ends the
-    contest with the leaderboard so far. The winner is refit on train and validation rows where time allows.
+    contest with the leaderboard so far. The winner is the entry with the best validation score, or a blend that the
+    paired bootstrap does not tell apart from it.
+    workers: CPUs that fits may use at once; all of the cluster's by default.
+    refit: fit the winner once more on train and validation rows together, where time allows.
     Raises ContestError for an empty list, two of one name, or a contender that cannot answer this kind of question;
     ResourcesError for a contender that the cluster can never hold.
     """
     end = deadline if deadline is not None else time.time() + 60 * minutes
     session = connect()
     _check(contenders, split, session)
+    cpus = session.cpus
+    if workers is not None:
+        Resources(workers=workers).check(session.resources, who="the contest")
+        cpus = float(workers)
     contest = _Contest(split, end=end, seed=split.seed if seed is None else seed, observers=list(observers))
-    return contest.run(contenders, session)
+    return contest.run(contenders, cpus=cpus, refit=refit)
 
 
 class _Contest:
@@ -72,19 +85,19 @@ class _Contest:
         self.refitted: set[str] = set()
         self.weights: dict[str, dict[str, float]] = {}  # blend → its members' weights
 
-    def run(self, contenders: Sequence[Contender], session: Session) -> Leaderboard:
+    def run(self, contenders: Sequence[Contender], *, cpus: float, refit: bool) -> Leaderboard:
         began = time.time()
-        single = _spread([c for c in contenders if not isinstance(c, Blend)], session)
-        blends = [c for c in contenders if isinstance(c, Blend)]
+        blends = [c for c in contenders if isinstance(c, Blend) and not c.members]
+        single = _spread([c for c in contenders if c not in blends], cpus)
         self._tell("entered", [*single, *blends])
         winner, interrupted = None, False
-        with Race(self.split.fold, seed=self.seed, cpus=session.cpus, hear=self._heard) as race:
+        with Race(self.split.fold, seed=self.seed, cpus=cpus, hear=self._heard) as race:
             try:
-                self._fit_all(race, single, until=began + (self.end - began) * (1 - REFIT_SHARE))
+                self._fit_all(race, single, until=self.end - (self.end - began) * (REFIT_SHARE if refit else 0))
                 self._blend(blends)
-                if self.entries:
+                if self.entries and refit:
                     self._refit(race, list(self._members(self._best())))
-                    winner = self._open_test()
+                winner = self._open_test() if self.entries else None
             except KeyboardInterrupt:
                 interrupted = True
                 for lost in race.stop("interrupted"):
@@ -200,7 +213,16 @@ class _Contest:
         )
 
     def _best(self) -> Entry:
-        return self._ranked()[0]
+        """The winner among the entries: the first, or a blend that is not told apart from it.
+
+        A mean of several models varies less than the one that did best on these rows, which also had the most luck.
+        """
+        first, *rest = self._ranked()
+        blends = (entry for entry in rest if entry.name in self.weights)
+        return next((blend for blend in blends if self._noise(first, blend) >= TIED), first)
+
+    def _noise(self, first: Entry, other: Entry) -> float:
+        return noise(self.metric, self.truth, first.predicted, other.predicted, seed=self.seed)
 
     def _ranked(self) -> list[Entry]:
         return sorted(self.entries, key=lambda entry: entry.score, reverse=self.metric.direction == "max")
@@ -211,10 +233,7 @@ class _Contest:
 
     def _board(self, winner: Winner | None, *, seconds: float, interrupted: bool) -> Leaderboard:
         ranked = self._ranked()
-        rest = [
-            replace(e, noise=noise(self.metric, self.truth, ranked[0].predicted, e.predicted, seed=self.seed))
-            for e in ranked[1:]
-        ]
+        rest = [replace(entry, noise=self._noise(ranked[0], entry)) for entry in ranked[1:]]
         return Leaderboard(self.split, (*ranked[:1], *rest), tuple(self.failures), winner, seconds, interrupted)
 
     def _heard(self, contender: Contender, report: Report) -> None:
@@ -243,9 +262,9 @@ def _check(contenders: Sequence[Contender], split: Split, session: Session) -> N
     metric(split.problem.metric).check(kind)
 
 
-def _spread(contenders: list[Contender], session: Session) -> list[Contender]:
+def _spread(contenders: list[Contender], cpus: float) -> list[Contender]:
     """Contenders with more CPUs each where there are fewer of them than CPUs, so that none idles."""
-    each = float(session.cpus // max(1, len(contenders)))
+    each = float(cpus // max(1, len(contenders)))
     if each <= 1:
         return contenders
     return [replace(c, cpus=each) if getattr(c, "cpus", None) == 1.0 else c for c in contenders]  # type: ignore[type-var]

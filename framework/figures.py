@@ -21,7 +21,9 @@ MOST_NAMED = 14  # classes whose names and counts still fit into the confusion m
 SHOWN_SERIES = 6
 
 
-def figures(problem: Problem, truth: Truth, predicted: np.ndarray, *, classes: Sequence[Any] = ()) -> dict[str, "Figure"]:
+def figures(
+    problem: Problem, truth: Truth, predicted: np.ndarray, *, classes: Sequence[Any] = ()
+) -> dict[str, "Figure"]:
     """File name → figure, those that fit the kind of question; none without rows.
 
     predicted: as `Model.predict` gives it. classes: the labels in the order of their codes.
@@ -52,9 +54,9 @@ def confusion_matrix(truth: Truth, predicted: np.ndarray, classes: Sequence[Any]
     matrix = cells.reshape(count, count)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 3.2 + 0.45 * min(count, MOST_NAMED)
-    figure, axes = _canvas("Confusion matrix", "predicted", "true", (side + 0.8, side))
+    figure, axes = canvas("Confusion matrix", "predicted", "true", (side + 0.8, side))
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, shrink=0.75, label="share of the true class").outline.set_visible(False)  # type: ignore[operator]
+    figure.colorbar(image, ax=axes, shrink=0.75, label="share of the true class")
     axes.grid(visible=False)
     if count <= MOST_NAMED:
         axes.set_xticks(range(count), names, rotation=40 if max(map(len, names)) > 4 else 0, ha="center")
@@ -80,7 +82,7 @@ def calibration(truth: Truth, predicted: np.ndarray, classes: Sequence[Any] = ()
     x, rate = (np.bincount(bins, weights=w)[filled] / counts[filled] for w in (said, came))
     error = 1.96 * np.sqrt(np.maximum(rate * (1 - rate), 1e-9) / counts[filled])
     whose = f"probability of {classes[1]!s}" if binary and len(classes) == 2 else "probability of the likeliest class"
-    figure, axes = _canvas("Calibration", whose, "share that came true", (5.6, 5.2))
+    figure, axes = canvas("Calibration", whose, "share that came true", (5.6, 5.2))
     axes.plot([0, 1], [0, 1], color=INK, lw=1, ls=(0, (4, 3)), label="perfectly calibrated")
     axes.errorbar(x, rate, yerr=error, color=BLUE, marker="o", ms=5, lw=1.8, elinewidth=1, label="this model (95 %)")
     below = axes.inset_axes((0, 0, 1, 0.16))
@@ -95,7 +97,7 @@ def calibration(truth: Truth, predicted: np.ndarray, classes: Sequence[Any] = ()
 def predicted_and_true(truth: Truth, predicted: np.ndarray, target: str) -> "Figure":
     """Each row a point; on the line the prediction is right."""
     rows = _some(len(truth))
-    figure, axes = _canvas("Predicted and true", f"true {target}", f"predicted {target}", (5.6, 5.2))
+    figure, axes = canvas("Predicted and true", f"true {target}", f"predicted {target}", (5.6, 5.2))
     y = np.asarray(truth.y)
     low, high = min(y.min(), predicted.min()), max(y.max(), predicted.max())
     axes.scatter(y[rows], predicted[rows], s=14, color=BLUE, alpha=_alpha(len(rows)), lw=0)
@@ -105,9 +107,9 @@ def predicted_and_true(truth: Truth, predicted: np.ndarray, target: str) -> "Fig
 
 
 def residuals(truth: Truth, predicted: np.ndarray, target: str) -> "Figure":
-    """True minus predicted over the prediction, with the median of each tenth: a bow or a fan is structure left over."""
+    """True minus predicted over the prediction, with each tenth's median: a bow or a fan is structure left over."""
     rows, error = _some(len(truth)), np.asarray(truth.y) - predicted
-    figure, axes = _canvas("Residuals", f"predicted {target}", "true - predicted", (6.8, 4.4))
+    figure, axes = canvas("Residuals", f"predicted {target}", "true - predicted", (6.8, 4.4))
     axes.scatter(predicted[rows], error[rows], s=14, color=BLUE, alpha=_alpha(len(rows)), lw=0)
     axes.axhline(0, color=INK, lw=1, ls=(0, (4, 3)))
     tenths = [part for part in np.array_split(np.argsort(predicted, kind="stable"), 10) if len(part)]
@@ -130,7 +132,7 @@ def forecast(truth: Truth, predicted: np.ndarray, target: str) -> "Figure":
     figure = _figure((1.6 + 3.4 * columns, 1.2 + 2.2 * lines))
     figure.suptitle(f"Forecast: {len(shown)} of {len(every)} series", fontweight="bold", color=INK)
     for axes, code in zip(figure.subplots(lines, columns, squeeze=False).flat, shown, strict=False):
-        _dress(axes, f"series {code}" if len(every) > 1 else "", "step", target)
+        dress(axes, f"series {code}" if len(every) > 1 else "", "step", target)
         steps = np.flatnonzero(series == code)
         axes.plot(range(1, len(steps) + 1), y[steps], color=INK, lw=1.6, marker=".", label="true")
         axes.plot(range(1, len(steps) + 1), predicted[steps], color=ORANGE, lw=1.8, marker=".", label="forecast")
@@ -149,12 +151,14 @@ def clusters(truth: Truth, predicted: np.ndarray) -> "Figure":
     flat = centred @ directions[:2].T
     flat = np.pad(flat, ((0, 0), (0, max(0, 2 - flat.shape[1]))))
     part = np.pad(strength**2 / max(float((strength**2).sum()), 1e-12), (0, 2))
-    figure, axes = _canvas("Clusters", f"1st direction ({part[0]:.0%} of the spread)", f"2nd ({part[1]:.0%})", (6.2, 5.2))
+    figure, axes = canvas(
+        "Clusters", f"1st direction ({part[0]:.0%} of the spread)", f"2nd ({part[1]:.0%})", (6.2, 5.2)
+    )
     for code in np.unique(predicted):
         chosen = rows[predicted[rows] == code]
         colour = PALE if code < 0 else CYCLE[int(code) % len(CYCLE)]
         name = f"{'noise' if code < 0 else f'cluster {code}'} ({np.count_nonzero(predicted == code):,})"
-        axes.scatter(*flat[chosen].T, s=16, color=colour, alpha=_alpha(len(rows)), lw=0, label=name)
+        axes.scatter(flat[chosen, 0], flat[chosen, 1], s=16, color=colour, alpha=_alpha(len(rows)), lw=0, label=name)
     if len(np.unique(predicted)) <= len(CYCLE) + 1:
         axes.legend(frameon=False, loc="best", markerscale=1.4)
     return figure
@@ -162,13 +166,13 @@ def clusters(truth: Truth, predicted: np.ndarray) -> "Figure":
 
 def standings(board: "Leaderboard") -> "Figure":
     """The leaderboard: each contender's validation score with its interval, best on top; failures with their status."""
-    rows = [*board.entries, *board.failures]
-    title = f"{board.split.problem.name}: {board.metric.title}"
+    names = [entry.name for entry in board.entries] + [failure.name for failure in board.failures]
     better = "higher" if board.metric.direction == "max" else "lower"
-    figure, axes = _canvas(title, f"{board.metric.title} on the validation rows ({better} is better), 95 % interval", "",
-                           (7.4, 1.6 + 0.36 * max(1, len(rows))))  # fmt: skip
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    scale = f"{board.metric.title} on the validation rows ({better} is better), 95 % interval"
+    size = (7.4, 1.6 + 0.36 * max(1, len(names)))
+    figure, axes = canvas(f"{board.split.problem.name}: {board.metric.title}", scale, "", size)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     for place, entry in enumerate(board.entries):
         colour = ORANGE if place == 0 else BLUE
@@ -186,14 +190,16 @@ def _figure(size: tuple[float, float]) -> "Figure":
     return Figure(figsize=size, dpi=120, layout="constrained")
 
 
-def _canvas(title: str, x: str, y: str, size: tuple[float, float]) -> tuple["Figure", "Axes"]:
+def canvas(title: str, x: str, y: str, size: tuple[float, float]) -> tuple["Figure", "Axes"]:
+    """A figure of one plot in the house's look. size: inches."""
     figure = _figure(size)
     axes = figure.subplots()
-    _dress(axes, title, x, y)
+    dress(axes, title, x, y)
     return figure, axes
 
 
-def _dress(axes: "Axes", title: str, x: str, y: str) -> None:
+def dress(axes: "Axes", title: str, x: str, y: str) -> None:
+    """The house's look: title at the left, a pale grid, one axis line."""
     axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)

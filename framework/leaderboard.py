@@ -12,6 +12,7 @@ from cluster.user_error import UserError
 from framework.contender import Contender
 from framework.data.split import Split
 from framework.metric import Metric, metric
+from framework.plain import write_json
 from framework.predictor import Predictor
 from framework.statistics import Interval
 
@@ -135,12 +136,24 @@ class Leaderboard:
             "run_id": self.run_id,
         }
 
+    def write(self, folder: Path | str | None, *, config: dict[str, Any]) -> "Leaderboard":
+        """Writes `leaderboard.json`, with the configuration that led to it, and the winner's `model` folder.
+
+        Does nothing without a folder. Returns itself.
+        """
+        if folder:
+            write_json(Path(folder) / "leaderboard.json", {**self.to_json(), "config": config})
+            if self.champion is not None:
+                self.champion.save(Path(folder) / "model")
+        return self
+
     def __str__(self) -> str:
         problem = self.split.problem
         sizes = _sizes(self.split)
+        better = "higher" if self.metric.direction == "max" else "lower"
         head = (
-            f"{problem.name}: {problem.kind}, {self.metric.title} ({'higher' if self.metric.direction == 'max' else 'lower'}"
-            f" is better), {sizes['train']} rows to learn from, {sizes['valid']} to rank on, {sizes['test']} kept back"
+            f"{problem.name}: {problem.kind}, {self.metric.title} ({better} is better), "
+            f"{sizes['train']} rows to learn from, {sizes['valid']} to rank on, {sizes['test']} kept back"
         )
         lines = [head, "", _line("", "contender", "validation", "95 % interval", "seconds", "")]
         for place, entry in enumerate(self.entries, 1):

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -95,7 +96,8 @@ class Problem:
         unknown = set(given) - {f.name for f in fields(cls)}
         if unknown:
             raise TypeError(f"Problem has no field {sorted(unknown)[0]!r}")
-        name = given.pop("name", None) or (f"{target}" if target else "clusters")
+        # A registry takes no such letters in a model's name.
+        name = given.pop("name", None) or re.sub(r"[/:%\"']+", "_", target or "clusters").strip() or "target"
         given = {key: value for key, value in given.items() if value is not None}
         if kind is None and target is None:
             kind = "clustering"

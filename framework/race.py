@@ -69,7 +69,7 @@ class Race:
         self.seed, self.cpus, self.hear = seed, cpus, hear
         self.running: dict[Any, _Runner] = {}
         # No retries: a second attempt would spend another contender's time, and a crash is a row.
-        self.attempt = ray.remote(attempt).options(num_returns=2, max_retries=0)
+        self.attempt = ray.remote(num_returns=2, max_retries=0)(attempt)
         self.reports = ray.remote(Reports).options(num_cpus=0).remote()
         self.fold = ray.put(fold)
 

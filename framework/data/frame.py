@@ -49,7 +49,7 @@ class Frame:
 
     X: shape (rows, features), conformed to the schema: numbers float64, categories `category`, dates datetime64,
        text object. The index is 0 … rows-1.
-    group: shape (rows,), the group labels; None where no group column was declared.
+    group: shape (rows,), a code (int64) for each row's group; None where no group column was declared.
     """
 
     X: pd.DataFrame
@@ -73,7 +73,20 @@ class Frame:
     def take(self, rows: np.ndarray) -> "Frame":
         """These rows, an index array."""
         group = None if self.group is None else self.group[rows]
-        return Frame(self.X.iloc[rows].reset_index(drop=True), self.truth.take(rows), group)
+        return Frame(take_rows(self.X, rows), self.truth.take(rows), group)
+
+
+def take_rows(X: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """These rows, an index array, counted from 0 anew; where all columns are float64, in one block of memory
+    (`to_numpy` then copies nothing)."""
+    if X.shape[1] and all(dtype == np.float64 for dtype in X.dtypes):
+        block = np.empty((X.shape[1], len(rows)))
+        for place in range(X.shape[1]):
+            np.take(X.iloc[:, place].to_numpy(), rows, out=block[place], mode="wrap")
+        return pd.DataFrame(block.T, columns=X.columns, copy=False)
+    taken = X.take(rows)
+    taken.index = pd.RangeIndex(len(rows))
+    return taken
 
 
 def join(frames: Sequence[Frame]) -> Frame:

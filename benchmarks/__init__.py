@@ -1,0 +1,1 @@
+"""Measurements, not tests: each file prints a Markdown table; `python -m benchmarks` makes them all."""

@@ -1,0 +1,49 @@
+"""The straight path: load → Split, compete → Leaderboard, explain → Explanation, register → ModelVersion, serve → Endpoint.
+
+Names load their files when they are first used, so that a worker pays only for what it touches.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from framework.contender import Contender as Contender
+    from framework.contender import Context as Context
+    from framework.contender import Model as Model
+    from framework.contest import compete as compete
+    from framework.data.load import load as load
+    from framework.data.split import Split as Split
+    from framework.explanation import explain as explain
+    from framework.leaderboard import Leaderboard as Leaderboard
+    from framework.lineup import line_up as line_up
+    from framework.predictor import Predictor as Predictor
+    from framework.problem import Problem as Problem
+    from framework.progress import watch as watch
+    from framework.recipe import run as run
+    from framework.registry import register as register
+    from framework.serving.endpoint import serve as serve
+
+HOMES = {
+    "Contender": "framework.contender",
+    "Context": "framework.contender",
+    "Leaderboard": "framework.leaderboard",
+    "Model": "framework.contender",
+    "Predictor": "framework.predictor",
+    "Problem": "framework.problem",
+    "Split": "framework.data.split",
+    "compete": "framework.contest",
+    "explain": "framework.explanation",
+    "line_up": "framework.lineup",
+    "load": "framework.data.load",
+    "register": "framework.registry",
+    "run": "framework.recipe",
+    "serve": "framework.serving.endpoint",
+    "watch": "framework.progress",
+}
+__all__ = list(HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'framework' has no attribute {name!r}")
+    return getattr(importlib.import_module(HOMES[name]), name)

@@ -1,0 +1,135 @@
+"""A forecast by a regression on what each series has been: any contender for values becomes one for forecasts."""
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pandas as pd
+
+from cluster.resources import Resources
+from framework.contender import Contender, Context, Model
+from framework.contenders.history import History
+from framework.contenders.lags import Lags
+from framework.contenders.linear import Linear
+from framework.contenders.naive import naive_forecast
+from framework.contenders.store import open_model, store_model
+from framework.data.frame import Fold, Frame, Truth
+from framework.problem import Kind, Problem
+
+CARD = "lagged.json"
+INNER = "regression"
+LEAST_PAIRS = 30
+INNER_METRICS = {"rmse": "rmse", "r2": "rmse", "adjusted_r2": "rmse", "pinball_90": "pinball_90"}  # else "mae"
+
+
+@dataclass(frozen=True)
+class Lagged:
+    """`contender` learns by how much each value differs from the seasonal naive forecast, from many origins.
+
+    It is told the series' past values, means, growth and calendar, not the table's other columns: what they will be
+    is not known when a forecast is made. What it stops early by are the last origins of the training rows; then it
+    learns once more from all of them, so that the validation rows stay unseen.
+    rows: (series, origin, step) triples at most.
+    """
+
+    contender: Contender = field(default_factory=Linear)
+    rows: int = 40_000
+    chosen: bool = False  # what early stopping found is in the contender's fields already
+    name: str = ""
+    cpus: float = 1.0
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"forecast"})
+    pooled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", f"lagged/{self.contender.name}")
+
+    @property
+    def resources(self) -> Resources:
+        return replace(self.contender.resources, cpus=self.cpus)
+
+    def fit(self, fold: Fold, context: Context) -> "LaggedModel":
+        history = History.learn(fold)
+        horizon = fold.problem.horizon
+        lags = Lags(history, 2 * horizon)
+        contender, metric = self.contender, INNER_METRICS.get(fold.problem.metric, "mae")
+        everything = lags.pairs(most=self.rows, since=None, until=None, seed=context.seed)
+        if len(everything[0]) < LEAST_PAIRS:
+            return LaggedModel(lags, None, contender)
+        problem = Problem(f"{fold.problem.name}, by lags", "regression", "difference", metric)
+        schema = lags.schema()
+        nothing = _rows(lags, tuple(part[:0] for part in everything), fold.problem.metric)
+        if not self.chosen:
+            early = lags.pairs(most=self.rows, since=None, until=horizon, seed=context.seed)
+            late = lags.pairs(most=self.rows // 4, since=horizon, until=None, seed=context.seed)
+            if len(early[0]) >= LEAST_PAIRS and len(late[0]):
+                train, valid = (_rows(lags, part, fold.problem.metric) for part in (early, late))
+                half = replace(context, deadline=time.time() + context.remaining() / 2)
+                contender = contender.settled(contender.fit(Fold(problem, schema, train, valid), half))
+        whole = Fold(problem, schema, _rows(lags, everything, fold.problem.metric), nothing)
+        return LaggedModel(lags, contender.fit(whole, context), contender)
+
+    def settled(self, model: Model) -> "Lagged":
+        return replace(self, contender=model.contender, chosen=True) if isinstance(model, LaggedModel) else self
+
+
+@dataclass(frozen=True)
+class LaggedModel:
+    """Each series' history, and the regression on it (None: too short a history, the naive forecast it is).
+
+    A moment within the history is told from what was known before it; a series never seen, by the mean of all.
+    contender: as it was settled; it is not saved.
+    """
+
+    lags: Lags
+    model: Model | None
+    contender: Contender = field(default_factory=Linear)
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        history = self.lags.history
+        codes, columns = history.places(X)
+        told = naive_forecast(history, codes, columns)
+        known = codes >= 0
+        known[known] &= columns[known] > history.first[codes[known]]
+        if self.model is None or not known.any():
+            return told
+        codes, columns = codes[known], columns[known]
+        origins = history.origins(codes, columns)
+        difference = self.model.predict(self.lags.table(codes, origins, columns))
+        told[known] += difference * self.lags.level(codes, origins)
+        return told
+
+    def save(self, folder: Path) -> None:
+        self.lags.history.save(folder)
+        (folder / CARD).write_text(json.dumps({"steps": self.lags.steps, "fitted": self.model is not None}))
+        if self.model is not None:
+            (folder / INNER).mkdir()
+            store_model(self.model, folder / INNER)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        model = open_model(folder / INNER) if card["fitted"] else None
+        return cls(Lags(History.load(folder), card["steps"]), model)
+
+
+def _rows(lags: Lags, pairs: tuple[np.ndarray, ...], metric: str) -> Frame:
+    """Triples as the rows of a regression; each weighs what its error will weigh in the forecast's metric."""
+    codes, origins, ends = pairs
+    level = lags.level(codes, origins)
+    y = (lags.history.at(codes, ends) - lags.history.naive(codes, origins, ends)) / level
+    if metric == "mase":
+        weight = level / lags.history.error[codes]
+    elif metric in ("rmse", "r2", "adjusted_r2"):
+        weight = level**2
+    elif metric in ("smape", "mape"):
+        weight = np.ones(len(level))
+    else:
+        weight = level
+    if len(weight):
+        weight = np.clip(weight / weight.mean(), 0.01, 20.0)
+    X = lags.table(codes, origins, ends)
+    return Frame(X, Truth(y=y, weight=weight, features=X.shape[1]))

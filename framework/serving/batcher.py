@@ -1,0 +1,83 @@
+"""Requests scored together when they come together, and at once when they come alone."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+MOST_TOGETHER = 1_024  # rows in one batch; a single larger request is a batch of its own
+MOST_WAITING = 50_000  # rows in the queue; more are turned away
+
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Overloaded(Exception):
+    """More rows wait than could be answered in reasonable time."""
+
+
+class Batcher(Generic[Q, A]):
+    """Gathers what arrives while the previous batch computes, and scores it in one go.
+
+    Nothing waits for company: a lone request starts at once, and under load batches grow by themselves.
+    The scoring runs in a thread of its own, so the event loop lives on.
+
+    score: requests → as many answers in the same order; an answer that is an exception is raised to its asker.
+    """
+
+    def __init__(self, score: Callable[[Sequence[Q]], Sequence[A | Exception]], *, most: int = MOST_TOGETHER) -> None:
+        self._score = score
+        self._most = most
+        self._waiting: list[tuple[Q, int, asyncio.Future[A]]] = []
+        self._rows = 0
+        self._worker: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring")
+
+    async def ask(self, request: Q, *, rows: int = 1) -> A:
+        """The answer to one request of so many rows. Raises Overloaded when too many rows wait already."""
+        if self._rows and self._rows + rows > MOST_WAITING:
+            raise Overloaded
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[A] = loop.create_future()
+        self._waiting.append((request, rows, answer))
+        self._rows += rows
+        if self._worker is None:
+            self._worker = loop.create_task(self._work())
+        return await answer
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                batch = self._next()
+                answers = await loop.run_in_executor(self._thread, self._scored, [request for request, _, _ in batch])
+                for (_, _, future), answer in zip(batch, answers, strict=True):
+                    if future.done():  # its client has gone
+                        continue
+                    if isinstance(answer, Exception):
+                        future.set_exception(answer)
+                    else:
+                        future.set_result(answer)
+        finally:
+            self._worker = None
+
+    def _next(self) -> list[tuple[Q, int, asyncio.Future[A]]]:
+        """The longest run of waiting requests that fits one batch; at least one."""
+        taken, total = 0, 0
+        for _, rows, _ in self._waiting:
+            if taken and total + rows > self._most:
+                break
+            taken, total = taken + 1, total + rows
+        batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        self._rows -= total
+        return batch
+
+    def _scored(self, requests: list[Q]) -> Sequence[A | Exception]:
+        try:
+            answers = self._score(requests)
+            if len(answers) != len(requests):
+                raise RuntimeError(f"{len(requests)} requests were answered with {len(answers)} answers")
+            return answers
+        except Exception as error:  # the border to the model: one failing batch must not end the queue
+            return [error] * len(requests)

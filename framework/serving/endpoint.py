@@ -1,0 +1,257 @@
+"""A registered model put behind HTTP on Ray Serve, and taken down again."""
+
+import ipaddress
+import json
+import os
+import shlex
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster.connect import Session, connect
+from framework.predictor import Predictor
+from framework.serving import deployment
+from framework.serving.app import digest
+from framework.serving.deployment import Configuration, ServingError, check_port, loopback
+from framework.serving.session import ServingSession, running_session, this_process
+
+_own: ServingSession | None = None  # the server that this process started on a Ray of its own, and has to end
+
+TOKEN = "FRAMEWORK_SERVE_TOKEN"
+PORT = 8000
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A served model, asked over HTTP."""
+
+    name: str
+    url: str  # of its predictions
+    example: Mapping[str, Any] = field(repr=False)  # a row of the training data
+    token: str | None = field(default=None, repr=False)
+
+    def predict(self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The server's answer for one row or many: `predictions` in their order, and `warnings`.
+
+        Raises ServingError with the server's sentence when it refuses them, or when nothing answers.
+        """
+        headers = {"content-type": "application/json"} | (
+            {"authorization": f"Bearer {self.token}"} if self.token else {}
+        )
+        request = urllib.request.Request(self.url, json.dumps(rows, default=str).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=deployment.SECONDS) as answer:
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            raise ServingError(_sentence(error)) from error
+        except OSError as error:
+            raise ServingError(f"nothing answers at {self.url} ({error}). Is {self.name!r} still served?") from error
+
+    def curl(self, row: Mapping[str, Any] | None = None) -> str:
+        """The command line that asks for the prediction of one row, an example of the training data by default."""
+        body = json.dumps(dict(row or self.example), ensure_ascii=False, default=str)
+        token = f' -H "Authorization: Bearer ${TOKEN}"' if self.token else ""
+        return f"curl -s {self.url} -H 'content-type: application/json'{token} -d {shlex.quote(body)}"
+
+    def stop(self) -> None:
+        """Takes this model down; the server goes with its last one."""
+        unserve(self.name)
+
+    def leave(self) -> None:
+        """Before this process ends: on a laptop the server would die with it and is stopped; on a cluster it stays."""
+        if _own is not None:
+            unserve(self.name)
+
+
+def serve(
+    model: Any,
+    *,
+    name: str | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    replicas: int = 1,
+    token: str | None = None,
+) -> Endpoint:
+    """Deploys a model and returns when it answers; one of the same name is replaced without a pause.
+
+    model: a ModelVersion, a registry URI (models:/NAME@alias, models:/NAME/VERSION) or a model folder.
+    name: what it is asked by; the name it is registered under, or the model folder's own, by default.
+    host, port: where the first model's server listens, 127.0.0.1:8000 by default; later models join it.
+    replicas: processes that answer; never fewer than already do.
+    token: what clients must bear, from FRAMEWORK_SERVE_TOKEN by default; any address but loopback needs one.
+    Raises ServingError for a port that is taken or an address without a token, before anything starts;
+    RegistryError or ModelFolderError for a model that is not there.
+    """
+    from framework.registry import resolve
+
+    uri = str(getattr(model, "uri", model))
+    folder = resolve(uri).resolve()
+    predictor = Predictor.open(folder)
+    name, host = name or _registered(uri) or predictor.name, _literal(host)
+    token = token or os.environ.get(TOKEN) or None
+    if not loopback(host) and not token:
+        raise ServingError(f"host {host} is reached from the network: set {TOKEN} to a secret that clients must send.")
+    if not _has_ray():
+        if not os.environ.get("RAY_ADDRESS"):
+            check_port(host, port or PORT)
+        os.environ.setdefault("RAY_worker_niceness", "0")  # nothing is behind a Ray that answers people
+    session = connect()
+    present = deployment.configuration()
+    if present is None:
+        present = _started(session, host, port or PORT, token)
+    _check_same(present, port, token)
+    uri = _pinned(uri, folder)
+    source = {"uri": uri, "version": _version(uri), "folder": str(folder) if session.where == "laptop" else None}
+    models = {**present["models"], name: source}
+    failed = deployment.deploy({**present, "models": models, "replicas": max(replicas, present["replicas"])})
+    if name in failed:
+        _restore(present)
+        raise ServingError(f"model {uri} cannot be opened by the server: {failed[name]}")
+    deployment.wait_for(name)
+    if _own is not None:
+        _own.remember()
+    url = f"{deployment.url()}/api/v1/predict/{urllib.parse.quote(name, safe='')}"
+    return Endpoint(name, url, {column.name: column.example for column in predictor.schema.columns}, token)
+
+
+def unserve(name: str) -> None:
+    """Takes a model down; the server goes with its last one. Raises ServingError for a name that is not served."""
+    present = deployment.configuration() if _has_ray() or os.environ.get("RAY_ADDRESS") and connect() else None
+    if present is None:
+        raise ServingError(f"{name!r} is not served: no serving session runs here.")
+    if name not in present["models"]:
+        raise ServingError(f"{name!r} is not served. Served: {', '.join(sorted(present['models']))}.")
+    models = {other: source for other, source in present["models"].items() if other != name}
+    if models:
+        deployment.deploy({**present, "models": models})
+        return
+    deployment.delete()
+    _end()
+
+
+def join() -> bool:
+    """Connects this process to the Ray that already serves on this machine, if one does; says whether.
+
+    For a second command in a second shell. With RAY_ADDRESS set, that cluster is meant instead.
+    """
+    session = running_session()
+    if session is None or _has_ray() or os.environ.get("RAY_ADDRESS"):
+        return False
+    os.environ["RAY_ADDRESS"] = session.address
+    try:
+        connect()
+    finally:
+        del os.environ["RAY_ADDRESS"]
+    return True
+
+
+def stay(*, seconds: float | None = None) -> None:
+    """Keeps the server of this process up until its last model is unserved, Ctrl-C or SIGTERM; then stops it, and Ray.
+
+    Returns at once where the server does not end with this process: on a cluster.
+    seconds: at most so long.
+    """
+    import ray
+
+    if _own is None:
+        return
+    until = time.monotonic() + (float("inf") if seconds is None else seconds)
+    try:
+        while deployment.running() and time.monotonic() < until:
+            time.sleep(min(1.0, max(0.0, until - time.monotonic())))
+    except KeyboardInterrupt:
+        print(f"{_own.url} is stopped", flush=True)
+    finally:
+        _end()
+        ray.shutdown()
+
+
+def _started(session: Session, host: str, port: int, token: str | None) -> Configuration:
+    """Starts the server; returns the configuration of one without models."""
+    global _own
+    folder = deployment.start(host, port)
+    if session.where == "laptop" and _own is None:
+        _own = this_process(address=session.address, url=deployment.url(), folder=folder)
+    return {"models": {}, "token": digest(token.encode()) if token else None, "replicas": 1, "port": port}
+
+
+def _end() -> None:
+    """Stops the server where it is this process's own."""
+    global _own
+    if _own is not None:
+        deployment.stop(_own.folder)
+        _own.forget()
+        _own = None
+
+
+def _check_same(present: Configuration, port: int | None, token: str | None) -> None:
+    if port is not None and port != present["port"]:
+        raise ServingError(
+            f"this Ray serves on port {present['port']}; a second port is not opened. Leave the port out."
+        )
+    if (digest(token.encode()) if token else None) != present["token"]:
+        started = (
+            "with another token" if present["token"] and token else "with a token" if present["token"] else "without"
+        )
+        raise ServingError(f"the running server was started {started}. Give {TOKEN} the same value here.")
+
+
+def _restore(present: Configuration) -> None:
+    """Back to the models before a failed one; without any, the server goes again."""
+    if present["models"]:
+        deployment.deploy(present)
+    else:
+        deployment.delete()
+        _end()
+
+
+def _has_ray() -> bool:
+    import ray
+
+    return bool(ray.is_initialized())
+
+
+def _literal(host: str) -> str:
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError as error:
+        raise ServingError(
+            f"host {host!r} is no address. Pass 127.0.0.1, 0.0.0.0 or an address of this machine."
+        ) from error
+
+
+def _pinned(uri: str, folder: Path) -> str:
+    """The URI of the version that an alias means now: replicas that start later serve the same one."""
+    from framework.registry import resolve, versions
+
+    name, alias = _registered(uri), uri.rpartition("@")[2]
+    if not name or "@" not in uri:
+        return uri
+    likely_first = sorted(versions(name), key=lambda version: version.alias != alias)
+    return next((version.uri for version in likely_first if resolve(version.uri).resolve() == folder), uri)
+
+
+def _registered(uri: str) -> str:
+    """The registry's name in a URI; empty for a folder."""
+    rest = uri.removeprefix("models:/")
+    return "" if rest == uri else rest.rpartition("@" if "@" in rest else "/")[0]
+
+
+def _version(uri: str) -> str | None:
+    """The number of a registered version; None for a folder."""
+    return uri.rpartition("/")[2] if uri.startswith("models:/") and "@" not in uri else None
+
+
+def _sentence(error: urllib.error.HTTPError) -> str:
+    """The server's own words for a refusal."""
+    try:
+        return str(json.load(error)["error"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"the server answered {error.code} {error.reason}."

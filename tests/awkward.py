@@ -1,0 +1,103 @@
+"""Contenders that misbehave, one way each."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from cluster.resources import Resources
+from framework.contender import Context, Model
+from framework.contenders import Constant
+from framework.data.frame import Fold
+from framework.problem import KINDS, Kind
+
+
+@dataclass(frozen=True)
+class Awkward:
+    """A constant that first does something it should not."""
+
+    name: str = "awkward"
+    cpus: float = 1.0
+    kinds: ClassVar[frozenset[Kind]] = frozenset(KINDS)
+    pooled: ClassVar[bool] = True
+
+    @property
+    def resources(self) -> Resources:
+        return Resources(cpus=self.cpus)
+
+    def fit(self, fold: Fold, context: Context) -> Model:
+        self.misbehave(fold, context)
+        return Constant().fit(fold, context)
+
+    def settled(self, model: Model) -> Self:
+        return self
+
+    def misbehave(self, fold: Fold, context: Context) -> None:
+        """What it does before it fits."""
+
+
+class Unpicklable(Exception):
+    """Holds what cannot travel."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Raises(Awkward):
+    name: str = "raises"
+
+    def misbehave(self, fold: Fold, context: Context) -> None:
+        raise Unpicklable("the third layer does not add up")
+
+
+@dataclass(frozen=True)
+class Killed(Awkward):
+    name: str = "killed"
+
+    def misbehave(self, fold: Fold, context: Context) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Hungry(Awkward):
+    name: str = "hungry"
+
+    def misbehave(self, fold: Fold, context: Context) -> None:
+        bytearray(2**60)
+
+
+@dataclass(frozen=True)
+class Deaf(Awkward):
+    """Never looks at its deadline."""
+
+    name: str = "deaf"
+
+    def misbehave(self, fold: Fold, context: Context) -> None:
+        time.sleep(600)
+
+
+@dataclass(frozen=True)
+class Chatty(Awkward):
+    """Reports ten thousand steps."""
+
+    name: str = "chatty"
+
+    def misbehave(self, fold: Fold, context: Context) -> None:
+        for step in range(1, 10_001):
+            context.report(step, loss=1 / step)
+
+
+@dataclass(frozen=True)
+class Undefined(Awkward):
+    """Predicts what is not a number."""
+
+    name: str = "undefined"
+
+    def fit(self, fold: Fold, context: Context) -> Model:
+        model: Any = Constant().fit(fold, context)
+        model.answer[...] = float("nan")
+        return model  # type: ignore[no-any-return]

@@ -1,0 +1,124 @@
+"""Requests are scored together when they come together, and at once when they come alone."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from framework.serving import batcher
+from framework.serving.batcher import Batcher, Overloaded
+
+
+class Slow:
+    """Squares numbers, 20 ms a batch, and remembers the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.threads: set[int] = set()
+
+    def __call__(self, numbers: Sequence[int]) -> list[int | Exception]:
+        self.batches.append(list(numbers))
+        self.threads.add(threading.get_ident())
+        time.sleep(0.02)
+        return [ValueError(str(n)) if n < 0 else n * n for n in numbers]
+
+
+def test_a_lone_request_does_not_wait() -> None:
+    batch: Batcher[int, int] = Batcher(lambda numbers: [n * n for n in numbers])
+
+    async def alone() -> float:
+        await batch.ask(1)
+        began = time.perf_counter()
+        for _ in range(100):
+            await batch.ask(3)
+        return (time.perf_counter() - began) / 100
+
+    assert asyncio.run(alone()) < 0.002  # Ray Serve's own batching waits 5 ms here
+
+
+def test_what_arrives_during_a_batch_is_the_next_batch() -> None:
+    score = Slow()
+    batch: Batcher[int, int] = Batcher(score)
+
+    async def ask() -> list[int]:
+        first = asyncio.create_task(batch.ask(0))
+        await asyncio.sleep(0.005)
+        return [*await asyncio.gather(*(batch.ask(n) for n in range(1, 50))), await first]
+
+    assert asyncio.run(ask()) == [*(n * n for n in range(1, 50)), 0]
+    assert score.batches == [[0], list(range(1, 50))]
+    assert threading.get_ident() not in score.threads
+
+
+def test_a_batch_ends_where_its_rows_are_enough() -> None:
+    score = Slow()
+    batch: Batcher[int, int] = Batcher(score, most=10)
+
+    async def ask() -> None:
+        await asyncio.gather(*(batch.ask(n, rows=4) for n in range(5)), batch.ask(9, rows=99))
+
+    asyncio.run(ask())
+    assert score.batches == [[0, 1], [2, 3], [4], [9]]
+
+
+def test_one_request_s_error_is_its_own() -> None:
+    batch: Batcher[int, int] = Batcher(Slow())
+
+    async def ask() -> list[int | BaseException]:
+        return await asyncio.gather(*(batch.ask(n) for n in (1, 2, -3, 4)), return_exceptions=True)
+
+    one, two, three, four = asyncio.run(ask())
+    assert (one, two, four) == (1, 4, 16)
+    assert isinstance(three, ValueError)
+
+
+def test_the_queue_outlives_a_score_that_raises_or_miscounts() -> None:
+    batch: Batcher[str, str] = Batcher(lambda requests: [] if requests == ["short"] else [requests[0].upper()])
+
+    async def ask(request: object) -> str:
+        return await batch.ask(request)  # type: ignore[arg-type]
+
+    for wrong, kind in ((7, AttributeError), ("short", RuntimeError)):
+        with pytest.raises(kind):
+            asyncio.run(ask(wrong))
+        assert asyncio.run(ask("fine")) == "FINE"
+
+
+def test_a_client_that_gives_up_leaves_the_others_alone() -> None:
+    batch: Batcher[int, int] = Batcher(Slow())
+
+    async def ask() -> int:
+        gone, stays = asyncio.create_task(batch.ask(1)), asyncio.create_task(batch.ask(2))
+        await asyncio.sleep(0.005)
+        gone.cancel()
+        return await stays
+
+    assert asyncio.run(ask()) == 4
+
+
+def test_the_event_loop_lives_on_while_a_batch_computes() -> None:
+    batch: Batcher[int, int] = Batcher(Slow())
+
+    async def ticks() -> int:
+        asking = asyncio.create_task(batch.ask(1))
+        count = 0
+        while not asking.done():
+            await asyncio.sleep(0.001)
+            count += 1
+        return count
+
+    assert asyncio.run(ticks()) > 5
+
+
+def test_more_than_can_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher, "MOST_WAITING", 3)
+    batch: Batcher[int, int] = Batcher(Slow())
+
+    async def ask() -> list[int | BaseException]:
+        return await asyncio.gather(*(batch.ask(n, rows=2) for n in range(3)), return_exceptions=True)
+
+    first, second, third = asyncio.run(ask())
+    assert first == 0
+    assert isinstance(second, Overloaded) and isinstance(third, Overloaded)
