@@ -151,10 +151,7 @@ class Leaderboard:
         problem = self.split.problem
         sizes = _sizes(self.split)
         better = "higher" if self.metric.direction == "max" else "lower"
-        head = (
-            f"{problem.name}: {problem.kind}, {self.metric.title} ({better} is better), "
-            f"{sizes['train']} rows to learn from, {sizes['valid']} to rank on, {sizes['test']} kept back"
-        )
+        head = f"{problem.name}: {problem.kind}, {self.metric.title} ({better} is better) on {sizes['valid']:,} validation rows"
         lines = [head, "", _line("", "contender", "validation", "95 % interval", "seconds", "")]
         for place, entry in enumerate(self.entries, 1):
             band = f"{number(entry.interval.low)} … {number(entry.interval.high)}"

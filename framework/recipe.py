@@ -33,19 +33,22 @@ def run(main: Callable[[Any], Any]) -> NoReturn:
     _command_began = psutil.Process().create_time()
     quieten()
     signal.signal(signal.SIGTERM, _as_interrupt)
+    leave(command(main, sys.argv[1:]))
+
+
+def command(main: Callable[[Any], Any], arguments: list[str]) -> int:
+    """Runs a recipe with these arguments; the exit status, a mistake told on standard error."""
     try:
-        config = parse(main, sys.argv[1:])
+        config = parse(main, arguments)
         check_out(config)
         result = main(config)
     except UserError as error:
-        status, text = 2, f"error: {error}"
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
     except KeyboardInterrupt:
-        status, text = INTERRUPTED, "interrupted"
-    else:
-        status, text = (INTERRUPTED, "interrupted") if getattr(result, "interrupted", False) else (0, "")
-    if text:
-        print(text, file=sys.stderr, flush=True)
-    leave(status)
+        print("interrupted", file=sys.stderr, flush=True)
+        return INTERRUPTED
+    return INTERRUPTED if getattr(result, "interrupted", False) else 0
 
 
 def parse(main: Callable[[Any], Any], arguments: list[str]) -> Any:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -168,7 +169,12 @@ def _answers(predictor: Predictor, folder: Path, data: str, source: Streamed | N
             concurrency=max(1, int(session.cpus) - 1),  # reading needs a CPU too
             num_cpus=1,
         )
-        yield from answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+        try:
+            yield from answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+        except ray.exceptions.RayError as error:
+            reasons = re.findall(r"^[\w.]*(?:Error|Exception|Invalid): (.+)$", str(error), re.MULTILINE)
+            told = reasons[0] if reasons else type(error).__name__
+            raise ScoringError(f"{data} cannot be read or scored to its end: {told}") from error
 
 
 @contextmanager
@@ -176,7 +182,7 @@ def _streaming() -> Iterator[None]:
     """Ray Data in order, in small blocks, and silent."""
     from ray.data import DataContext
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = DataContext.get_current()
     before = (context.execution_options.preserve_order, context.target_max_block_size, context.enable_progress_bars)
     context.execution_options.preserve_order = True

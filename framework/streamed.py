@@ -72,7 +72,7 @@ def _parquet(system: Any, paths: list[str]) -> Streamed:
     def dataset(wanted: list[str]) -> "ray.data.Dataset":
         import ray.data
 
-        return ray.data.read_parquet(paths, filesystem=system, columns=wanted)
+        return ray.data.read_parquet(paths, filesystem=system).select_columns(wanted)
 
     return Streamed(columns, dataset)
 
@@ -83,7 +83,9 @@ def _delimited(system: Any, paths: list[str]) -> Streamed:
     for dialect, path in zip(dialects, paths, strict=True):
         _check_alike(first.columns, dialect.columns, paths[0], path)
         if dialect != first:
-            raise DataError(f"{path} is written in another way than {paths[0]}: {dialect} against {first}. Make them alike.")
+            raise DataError(
+                f"{path} is written in another way than {paths[0]}: {dialect} against {first}. Make them alike."
+            )
 
     def dataset(wanted: list[str]) -> "ray.data.Dataset":
         import ray.data
@@ -129,4 +131,6 @@ def _dialect(system: Any, path: str) -> Dialect:
 def _check_alike(first: tuple[str, ...], other: tuple[str, ...], first_path: str, path: str) -> None:
     if first != other:
         differing = next((name for name in (*other, *first) if (name in first) != (name in other)), "their order")
-        raise DataError(f"{path} and {first_path} have different columns ({differing}). Files read together have the same.")
+        raise DataError(
+            f"{path} and {first_path} have different columns ({differing}). Files read together have the same."
+        )

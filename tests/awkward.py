@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
@@ -38,7 +38,7 @@ class Awkward:
         """What it does before it fits."""
 
 
-class Unpicklable(Exception):
+class UnpicklableError(Exception):
     """Holds what cannot travel."""
 
     def __init__(self, text: str) -> None:
@@ -51,7 +51,7 @@ class Raises(Awkward):
     name: str = "raises"
 
     def misbehave(self, fold: Fold, context: Context) -> None:
-        raise Unpicklable("the third layer does not add up")
+        raise UnpicklableError("the third layer does not add up")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,5 @@ class Undefined(Awkward):
     name: str = "undefined"
 
     def fit(self, fold: Fold, context: Context) -> Model:
-        model: Any = Constant().fit(fold, context)
-        model.answer[...] = float("nan")
-        return model  # type: ignore[no-any-return]
+        model = Constant().fit(fold, context)
+        return replace(model, answer=tuple(float("nan") for _ in model.answer))

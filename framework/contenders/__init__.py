@@ -39,7 +39,7 @@ FILES = {
     "XGBoost": "xgboost",
 }
 
-__all__ = sorted(FILES)  # noqa: PLE0605
+__all__ = sorted(FILES)
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,10 @@ class BlendError(UserError):
 
 @dataclass(frozen=True)
 class Mixed:
-    """What a selection found. predicted: on the rows it was chosen by, each by weights chosen without it; score: its."""
+    """What a selection found. predicted: on the rows it was chosen by, each by weights chosen without it.
+
+    score: of these predictions.
+    """
 
     weights: dict[str, float]
     predicted: np.ndarray

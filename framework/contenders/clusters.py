@@ -79,7 +79,7 @@ class HDBSCAN:
         return Resources(cpus=self.cpus)
 
     def fit(self, fold: Fold, context: Context) -> "NearestModel":
-        from sklearn.cluster import HDBSCAN as Engine
+        from sklearn import cluster
         from sklearn.metrics import silhouette_score
 
         columns, points = _points(fold)
@@ -88,7 +88,7 @@ class HDBSCAN:
         sizes = sorted({max(2, min(len(points), round(len(points) * share))) for share in (0.01, 0.03, 0.08)})
         best, labels, least = -math.inf, np.zeros(len(points), dtype=np.int64), sizes[0]
         for size in sizes if self.least is None else (max(2, min(self.least, len(points))),):
-            told = Engine(min_cluster_size=size, min_samples=min(5, size), copy=True).fit_predict(points)
+            told = cluster.HDBSCAN(min_cluster_size=size, min_samples=min(5, size), copy=True).fit_predict(points)
             placed = told >= 0
             score = -1.0
             if len(np.unique(told[placed])) > 1:
@@ -124,7 +124,7 @@ class NearestModel:
 
         if not len(X):
             return np.empty(0, dtype=np.int64)
-        return self.labels[pairwise_distances_argmin(self.columns.transform(X), self.points)]
+        return np.asarray(self.labels[pairwise_distances_argmin(self.columns.transform(X), self.points)])
 
     def save(self, folder: Path) -> None:
         save_sklearn(self.columns, folder / PARTS)

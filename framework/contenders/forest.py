@@ -25,8 +25,8 @@ TREE_ROWS = 50_000  # that one tree sees at most: a larger one is slower to open
 class RandomForest:
     """The mean of deep trees, each grown on its own draw of the rows.
 
-    leaf_rows: a leaf has at least as many rows; None: 1 for values in a small table, else 3. columns: share that a split
-    chooses from; None: a third for values, the square root of their number for classes.
+    leaf_rows: a leaf has at least as many rows; None: 1 for values in a small table, else 3. columns: share
+    that a split chooses from; None: a third for values, the square root of their number for classes.
     """
 
     trees: int = 300
@@ -45,8 +45,7 @@ class RandomForest:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         engine = RandomForestClassifier if fold.problem.classified else RandomForestRegressor
-        options = {"leaf_rows": self.leaf_rows, "columns": self.columns}
-        return _grow(engine, fold, context, self.trees, bootstrap=True, **options)
+        return _grow(engine, fold, context, self.trees, bootstrap=True, leaf_rows=self.leaf_rows, columns=self.columns)
 
     def settled(self, model: Model) -> "RandomForest":
         return replace(self, **model.found) if isinstance(model, SklearnModel) else self
@@ -72,8 +71,7 @@ class ExtraTrees:
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         engine = ExtraTreesClassifier if fold.problem.classified else ExtraTreesRegressor
-        options = {"leaf_rows": self.leaf_rows, "columns": self.columns}
-        return _grow(engine, fold, context, self.trees, bootstrap=len(fold.train) > TREE_ROWS, **options)
+        return _grow(engine, fold, context, self.trees, bootstrap=len(fold.train) > TREE_ROWS, leaf_rows=self.leaf_rows, columns=self.columns)
 
     def settled(self, model: Model) -> "ExtraTrees":
         return replace(self, **model.found) if isinstance(model, SklearnModel) else self

@@ -1,6 +1,7 @@
 """What each series has been, on a common grid of steps: what a forecast starts from."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -85,9 +86,11 @@ class History:
         """From the training rows of a forecast."""
         problem, X = fold.problem, fold.train.X
         times = X[str(problem.time)]
-        labels, codes = np.zeros(1), np.zeros(len(X), dtype=np.int64)
+        labels: Sequence[object] = [""]
+        codes = np.zeros(len(X), dtype=np.int64)
         if problem.series is not None:
-            codes, labels = pd.factorize(X[problem.series].astype(str), sort=True)
+            codes, found = pd.factorize(X[problem.series].astype(str), sort=True)
+            labels = list(found)
         calendar = Calendar.learn(times)
         ticks = calendar.ticks(times)
         known = np.isfinite(ticks) & np.isfinite(fold.train.y)
@@ -104,7 +107,7 @@ class History:
         raw = np.where(seen, total / np.maximum(count, 1.0), np.nan)
         longest = codes == np.bincount(codes).argmax()
         m = season(times[longest].to_numpy()) if longest.any() else 1
-        names = tuple(str(label) for label in labels) if problem.series is not None else ("",)
+        names = tuple(str(label) for label in labels)
         filled = pd.DataFrame(raw).ffill(axis=1).to_numpy()
         last = width - 1 - seen[:, ::-1].argmax(axis=1)
         filled[np.arange(width) > last[:, None]] = np.nan
@@ -113,12 +116,12 @@ class History:
     @cached_property
     def first(self) -> np.ndarray:
         """The column of each series' first value."""
-        return self.seen.argmax(axis=1)
+        return np.asarray(self.seen.argmax(axis=1))
 
     @cached_property
     def last(self) -> np.ndarray:
         """The column of each series' last value."""
-        return self.seen.shape[1] - 1 - self.seen[:, ::-1].argmax(axis=1)
+        return np.asarray(self.seen.shape[1] - 1 - self.seen[:, ::-1].argmax(axis=1))
 
     @cached_property
     def error(self) -> np.ndarray:
@@ -137,7 +140,7 @@ class History:
         """The series code (-1: unknown) and the column of each row; a missing moment is the step after the last."""
         codes = np.zeros(len(X), dtype=np.int64)
         if self.series is not None:
-            codes = pd.Index(self.labels).get_indexer(X[self.series].astype(str))
+            codes = pd.Index(self.labels).get_indexer(pd.Index(X[self.series].astype(str)))
         ticks = self.calendar.ticks(X[self.time]) - self.start
         after = np.where(codes >= 0, self.last[codes], self.last.max()) + 1
         return codes, np.clip(np.where(np.isfinite(ticks), ticks, after), -(10**6), 10**6).astype(np.int64)
@@ -176,8 +179,11 @@ class History:
         """The mean over all series of their seasonal naive forecasts: what is told of a series never seen."""
         everyone = np.arange(len(self.values))
         wanted, back = np.unique(columns, return_inverse=True)
-        each = [self.naive(everyone, self.origins(everyone, np.full(len(everyone), c)), everyone * 0 + c).mean() for c in wanted]
-        return np.asarray(each)[back]
+        each = [
+            self.naive(everyone, self.origins(everyone, np.full(len(everyone), c)), everyone * 0 + c).mean()
+            for c in wanted
+        ]
+        return np.asarray(np.asarray(each)[back])
 
     def origins(self, codes: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The latest column that each row's forecast may know: a step before it, or the series' last."""
@@ -188,7 +194,12 @@ class History:
         card |= {"calendar": asdict(self.calendar), "shape": self.values.shape}
         (folder / CARD).write_text(json.dumps(card, ensure_ascii=False), encoding="utf-8")
         codes, columns = np.nonzero(np.isfinite(self.values))
-        table = {"series": codes, "step": columns, "value": self.values[codes, columns], "seen": self.seen[codes, columns]}
+        table = {
+            "series": codes,
+            "step": columns,
+            "value": self.values[codes, columns],
+            "seen": self.seen[codes, columns],
+        }
         pd.DataFrame(table).to_parquet(folder / VALUES, index=False)
 
     @classmethod

@@ -132,4 +132,5 @@ def _rows(lags: Lags, pairs: tuple[np.ndarray, ...], metric: str) -> Frame:
     if len(weight):
         weight = np.clip(weight / weight.mean(), 0.01, 20.0)
     X = lags.table(codes, origins, ends)
-    return Frame(X, Truth(y=y, weight=weight, features=X.shape[1]))
+    spells = (ends + lags.history.start) // max(1, lags.steps // 2)  # what overlaps in time stays on one side
+    return Frame(X, Truth(y=y, weight=weight, features=X.shape[1]), group=spells)

@@ -68,14 +68,14 @@ class Lags:
             told[f"{name}_sine"], told[f"{name}_cosine"] = np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)
         frame = pd.DataFrame({name: np.asarray(told[name], dtype=np.float64) for name in self.columns})
         if self.named:
-            frame["series"] = pd.Categorical.from_codes(codes, categories=list(past.labels))
+            frame["series"] = pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(past.labels))
         return frame
 
     def level(self, codes: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """The size of a series at an origin: the mean of its last season or more, and never next to nothing."""
         past = self.history
         mean = np.abs(past.mean(codes, origins, max(past.season, 4)))
-        return np.where(np.isfinite(mean), np.maximum(mean, past.error[codes]), past.error[codes])
+        return np.asarray(np.where(np.isfinite(mean), np.maximum(mean, past.error[codes]), past.error[codes]))
 
     def pairs(self, *, most: int, since: int | None, until: int | None, seed: int) -> tuple[np.ndarray, ...]:
         """(series, origin, end) of what can be learned from, at most `most`, each end a value that was there.

@@ -116,8 +116,8 @@ def codes_of(column: pd.Series, categories: pd.Index) -> np.ndarray:
         if values.categories is categories or values.categories.equals(categories):
             return np.asarray(values.codes)
         places = np.append(categories.get_indexer(values.categories), -1)
-        return places[values.codes]
-    return categories.get_indexer(pd.Index(column))
+        return np.asarray(places[values.codes])
+    return np.asarray(categories.get_indexer(pd.Index(column)))
 
 
 def date_parts(dates: pd.Series) -> list[np.ndarray]:

@@ -76,7 +76,7 @@ class Neural:
         rows, valid = rows_of(fold.train), rows_of(fold.valid)
         known = {c.name: len(c.categories) for c in fold.schema.columns if c.kind == "category"}
         cards = list(known.values())
-        shape = {
+        shape: dict[str, Any] = {
             "cards": [cards.pop(0) if code else 0 for code in native.categorical],
             "edges": self.bins + 1,
             "width": self.width,

@@ -91,7 +91,9 @@ class Even(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         X = np.asarray(X, dtype=np.float64)
         self.least_ = X.min(axis=0)
-        self.logged_ = X.max(axis=0) - self.least_ > 1e-9 * np.abs(X).max(axis=0)  # skewness of next to nothing is noise
+        self.logged_ = X.max(axis=0) - self.least_ > 1e-9 * np.abs(X).max(
+            axis=0
+        )  # skewness of next to nothing is noise
         spread = X[:, self.logged_]
         raw, logged = np.abs(skew(spread, axis=0)), np.abs(skew(np.log1p(spread - spread.min(axis=0)), axis=0))
         self.logged_[self.logged_] = (raw > 1.0) & (logged < raw / 2)
@@ -126,7 +128,7 @@ class Words(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         if self.encoder_ is None or not len(X):
             return np.zeros((len(X), self.width_))
-        return self.encoder_.transform(self._texts(X)).to_numpy(dtype=np.float64)
+        return np.asarray(self.encoder_.transform(self._texts(X)), dtype=np.float64)
 
     def _texts(self, X: pd.DataFrame) -> pd.Series:
         column = X.iloc[:, 0]

@@ -7,6 +7,8 @@ import numpy as np
 
 QUANTILES = {"mae": 0.5, "mape": 0.5, "pinball": 0.5, "pinball_90": 0.9, "mase": 0.5, "smape": 0.5}
 
+ROOM, LOG_ROOM = 0.5, 0.1  # of the span of z, beyond what training had
+
 
 def quantile_of(metric: str) -> float | None:
     """The quantile of the answer that a metric is best served by; None: its mean."""
@@ -17,8 +19,8 @@ def quantile_of(metric: str) -> float | None:
 class Target:
     """y ↔ z = (log y - shift) / scale, or without the log.
 
-    low, high: what z was in training, with half its span on either side; z is held within on the way back, because
-    an exponential makes of one odd row a number without meaning.
+    low, high: what z was in training, with some room on either side; z is held within on the way back, because one
+    odd row must not become a number without meaning: least of all by an exponential.
     """
 
     logged: bool = False
@@ -33,15 +35,15 @@ class Target:
         shift = float(np.average(z, weights=weight))
         scale = float(np.sqrt(np.average((z - shift) ** 2, weights=weight))) or 1.0
         low, high = (float(z.min()) - shift) / scale, (float(z.max()) - shift) / scale
-        half = (high - low) / 2
-        return cls(logged, shift, scale, low - half, high + half)
+        room = (high - low) * (LOG_ROOM if logged else ROOM)
+        return cls(logged, shift, scale, low - room, high + room)
 
     def forward(self, y: np.ndarray) -> np.ndarray:
         return ((np.log(y) if self.logged else y) - self.shift) / self.scale
 
     def back(self, z: np.ndarray) -> np.ndarray:
         y = np.clip(z, self.low, self.high) * self.scale + self.shift
-        return np.exp(y) if self.logged else y
+        return np.asarray(np.exp(y) if self.logged else y)
 
     def moved(self, by: float) -> "Target":
         """The same with every answer moved by this much in z."""

@@ -40,6 +40,14 @@ class Split:
     def schema(self) -> Schema:
         return self.fold.schema
 
+    def __str__(self) -> str:
+        sizes = (
+            f"{len(self.fold.train):,} to learn from, {len(self.fold.valid):,} to rank on, {len(self.test):,} kept back"
+        )
+        head = f"{self.source}, target {self.problem.target}" if self.problem.target else self.source
+        cut = f"split {self.how}, seed {self.seed}: {sizes}; fingerprint {self.fingerprint[:12]}"
+        return "\n".join([head, *self.quality.lines(), cut])
+
 
 @dataclass(frozen=True)
 class Parts:

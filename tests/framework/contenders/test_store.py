@@ -41,7 +41,7 @@ def test_what_is_no_model_is_not_opened(tmp_path: Path, named: str) -> None:
 def test_a_folder_cut_short_is_told_in_a_sentence(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "engine.json").write_text(content)
-    with pytest.raises(UserError, match="engine.json"):
+    with pytest.raises(UserError, match=r"engine\.json"):
         open_model(tmp_path)
 
 

@@ -192,7 +192,9 @@ def test_a_body_of_50_megabytes_is_refused_early(client: Client, row: dict[str, 
 def test_a_client_that_hangs_up_in_its_body_harms_nobody(client: Client, row: dict[str, Any]) -> None:
     for _ in range(5):
         with socket.create_connection((client.host, client.port)) as connection:
-            connection.sendall(b"POST /api/v1/predict/churn HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900\r\n\r\n{")
+            connection.sendall(
+                b"POST /api/v1/predict/churn HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900\r\n\r\n{"
+            )
     assert client.predict("churn", row)[0] == 200
 
 
