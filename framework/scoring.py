@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -172,9 +171,9 @@ def _answers(predictor: Predictor, folder: Path, data: str, source: Streamed | N
         try:
             yield from answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
         except ray.exceptions.RayError as error:
-            reasons = re.findall(r"^[\w.]*(?:Error|Exception|Invalid): (.+)$", str(error), re.MULTILINE)
-            told = reasons[0] if reasons else type(error).__name__
-            raise ScoringError(f"{data} cannot be read or scored to its end: {told}") from error
+            source.diagnose()
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise ScoringError(f"{data} cannot be scored to its end: {lines[-1].strip()}") from error
 
 
 @contextmanager

@@ -25,10 +25,12 @@ class Streamed:
     """Files of one kind with the same columns.
 
     dataset: these columns of them as a Ray Dataset, in the order of the files and their rows; text stays text.
+    diagnose: reads them again, here, and raises DataError for what Ray Data only calls a failure.
     """
 
     columns: tuple[str, ...]
     dataset: Callable[[list[str]], "ray.data.Dataset"]
+    diagnose: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -60,21 +62,30 @@ def streamed(uri: str) -> Streamed | None:
 def _parquet(system: Any, paths: list[str]) -> Streamed:
     from pyarrow import parquet
 
-    columns: tuple[str, ...] = ()
-    for path in paths:
+    def names(path: str) -> tuple[str, ...]:
         try:
-            found = tuple(parquet.read_schema(path, filesystem=system).names)
+            return tuple(parquet.read_schema(path, filesystem=system).names)
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{path} is no readable Parquet file: {str(error).splitlines()[0]}") from error
-        _check_alike(columns or found, found, paths[0], path)
-        columns = found
+
+    columns = names(paths[0])
+    for path in paths[1:]:
+        _check_alike(columns, names(path), paths[0], path)
 
     def dataset(wanted: list[str]) -> "ray.data.Dataset":
         import ray.data
 
         return ray.data.read_parquet(paths, filesystem=system).select_columns(wanted)
 
-    return Streamed(columns, dataset)
+    def diagnose() -> None:
+        for path in paths:
+            try:
+                for _ in parquet.ParquetFile(path, filesystem=system).iter_batches():
+                    pass
+            except (pa.ArrowInvalid, OSError) as error:
+                raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+
+    return Streamed(columns, dataset, diagnose)
 
 
 def _delimited(system: Any, paths: list[str]) -> Streamed:
@@ -89,27 +100,40 @@ def _delimited(system: Any, paths: list[str]) -> Streamed:
 
     def dataset(wanted: list[str]) -> "ray.data.Dataset":
         import ray.data
+
+        return ray.data.read_csv(paths, filesystem=system, file_extensions=None, **_reading(first, wanted))
+
+    def diagnose() -> None:
         from pyarrow import csv as arrow_csv
 
-        return ray.data.read_csv(
-            paths,
-            filesystem=system,
-            file_extensions=None,
-            read_options=arrow_csv.ReadOptions(
-                column_names=list(first.columns),
-                skip_rows=first.lines,
-                encoding=first.encoding,
-                block_size=BLOCK_BYTES,
-                use_threads=False,
-            ),
-            parse_options=arrow_csv.ParseOptions(delimiter=first.delimiter, newlines_in_values=True),
-            # Text, whatever it looks like: types guessed block by block would differ between blocks.
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
-            ),
-        )
+        for path in paths:
+            try:
+                with system.open_input_stream(path, compression="detect") as stream:
+                    for _ in arrow_csv.open_csv(stream, **_reading(first, list(first.columns))):
+                        pass
+            except (pa.ArrowInvalid, OSError) as error:
+                raise DataError(delimited._told(path, str(error), len(first.columns))) from error
 
-    return Streamed(first.columns, dataset)
+    return Streamed(first.columns, dataset, diagnose)
+
+
+def _reading(dialect: Dialect, wanted: list[str]) -> dict[str, Any]:
+    """How Arrow is to read it: as text, since types guessed block by block would differ between blocks."""
+    from pyarrow import csv as arrow_csv
+
+    return {
+        "read_options": arrow_csv.ReadOptions(
+            column_names=list(dialect.columns),
+            skip_rows=dialect.lines,
+            encoding=dialect.encoding,
+            block_size=BLOCK_BYTES,
+            use_threads=False,
+        ),
+        "parse_options": arrow_csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
+        "convert_options": arrow_csv.ConvertOptions(
+            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
+        ),
+    }
 
 
 def _dialect(system: Any, path: str) -> Dialect:

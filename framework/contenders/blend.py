@@ -1,6 +1,7 @@
 """A weighted mean of contenders, chosen greedily (Caruana et al. 2004)."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from framework.problem import Kind
 
 CARD = "blend.json"
 FOLDS = 5
-GAIN = 1e-4  # of the score's size: a round that gains less ends the selection
+START = 3  # contenders that a selection begins with
 
 
 class BlendError(UserError):
@@ -136,32 +137,36 @@ class BlendModel:
 
 
 def select(
-    predictions: Mapping[str, np.ndarray], truth: Truth, scored: Metric, *, rounds: int = 20
+    predictions: Mapping[str, np.ndarray], truth: Truth, scored: Metric, *, rounds: int = 20, start: int = START
 ) -> dict[str, float]:
-    """Greedy selection with replacement: from the best contender on, the one that lifts the mean most joins it.
+    """Greedy selection with replacement, from the mean of the best few on: who lifts the mean most joins it.
 
-    predictions: on the rows of `truth`, all of one shape. Ends after `rounds`, or when nothing gains.
+    predictions: on the rows of `truth`, all of one shape. start: how many it begins with, so that one lucky contender
+    does not carry it alone (Caruana et al. 2004, "sorted initialization"). Of all the means on the way the best counts.
     Returns the share of each that was chosen, largest first; they sum to 1. Ties go to the name given first.
     """
     names = list(predictions)
-    scores = {name: scored.score(truth, predictions[name]) for name in names}
-    best = names[0]
-    for name in names[1:]:
-        if scored.better(scores[name], scores[best]):
-            best = name
-    counts, total, score = {best: 1}, np.asarray(predictions[best], dtype=np.float64), scores[best]
-    for size in range(2, rounds + 1):
-        tried = {name: scored.score(truth, (total + predictions[name]) / size) for name in names}
-        best = names[0]
+
+    def best(scores: Mapping[str, float]) -> str:
+        first = names[0]
         for name in names[1:]:
-            if scored.better(tried[name], tried[best]):
-                best = name
-        if not scored.better(tried[best], score) or abs(tried[best] - score) < GAIN * abs(score):
-            break
-        counts[best] = counts.get(best, 0) + 1
-        total, score = total + predictions[best], tried[best]
-    chosen = sum(counts.values())
-    return {name: count / chosen for name, count in sorted(counts.items(), key=lambda item: -item[1])}
+            if scored.better(scores[name], scores[first]):
+                first = name
+        return first
+
+    scores = {name: scored.score(truth, predictions[name]) for name in names}
+    ranked = sorted(names, key=lambda name: scores[name], reverse=scored.direction == "max")
+    chosen = [name for name in ranked if math.isfinite(scores[name])][:start] or names[:1]
+    total = np.sum([predictions[name] for name in chosen], axis=0, dtype=np.float64)
+    kept, score = list(chosen), scored.score(truth, total / len(chosen))
+    while len(chosen) < rounds:
+        tried = {name: scored.score(truth, (total + predictions[name]) / (len(chosen) + 1)) for name in names}
+        name = best(tried)
+        chosen, total = [*chosen, name], total + predictions[name]
+        if scored.better(tried[name], score):
+            kept, score = list(chosen), tried[name]
+    shares = {name: kept.count(name) / len(kept) for name in kept}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def mean(predictions: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:

@@ -71,7 +71,15 @@ class ExtraTrees:
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         engine = ExtraTreesClassifier if fold.problem.classified else ExtraTreesRegressor
-        return _grow(engine, fold, context, self.trees, bootstrap=len(fold.train) > TREE_ROWS, leaf_rows=self.leaf_rows, columns=self.columns)
+        return _grow(
+            engine,
+            fold,
+            context,
+            self.trees,
+            bootstrap=len(fold.train) > TREE_ROWS,
+            leaf_rows=self.leaf_rows,
+            columns=self.columns,
+        )
 
     def settled(self, model: Model) -> "ExtraTrees":
         return replace(self, **model.found) if isinstance(model, SklearnModel) else self

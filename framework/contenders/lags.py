@@ -10,13 +10,13 @@ from framework.data.column import Column
 from framework.data.schema import Schema
 
 RECENT = 6  # last values before the origin
-MOST_SERIES = 100  # beyond them a series is not told by name
 
 
 @dataclass(frozen=True)
 class Lags:
     """Features of (series, origin, step), every value divided by its series' level at the origin, so that what is
-    learned on a small series serves a large one, and trees can follow a trend.
+    learned on a small series serves a large one, and trees can follow a trend. Neither the level nor the series' name is told: with them a model learns to fall back to each
+    series' past mean, and missed the next year by more at every cut-off tried.
 
     steps: the longest step that was trained on; a longer one counts as it.
     """
@@ -25,19 +25,12 @@ class Lags:
     steps: int
 
     def schema(self) -> Schema:
-        columns = [Column(name, "number") for name in self.columns]
-        if self.named:
-            columns.append(Column("series", "category", self.history.labels))
-        return Schema(tuple(columns))
-
-    @property
-    def named(self) -> bool:
-        return 1 < len(self.history.labels) <= MOST_SERIES
+        return Schema(tuple(Column(name, "number") for name in self.columns))
 
     @property
     def columns(self) -> list[str]:
         recent = [f"last_{back}" for back in range(RECENT)]
-        own = ["step", "season_ago", "two_seasons_ago", "mean_3", "mean_season", "mean_two_seasons", "growth", "size"]
+        own = ["step", "season_ago", "two_seasons_ago", "mean_3", "mean_season", "mean_two_seasons", "growth"]
         return [*own, "year_growth", *recent, "place", "year_sine", "year_cosine", "week_sine", "week_cosine"]
 
     def table(self, codes: np.ndarray, origins: np.ndarray, ends: np.ndarray) -> pd.DataFrame:
@@ -58,7 +51,6 @@ class Lags:
                 "mean_season": means[m] / level,
                 "mean_two_seasons": means[2 * m] / level,
                 "growth": (means[m] - past.mean(codes, origins - m, m)) / level,
-                "size": np.log(level),
                 "year_growth": (past.at(codes, origins) - past.at(codes, origins - m)) / level,
             }
             for back in range(RECENT):
@@ -66,10 +58,7 @@ class Lags:
         told["place"] = (ends + past.start) % m
         for name, phase in (("year", year), ("week", week)):
             told[f"{name}_sine"], told[f"{name}_cosine"] = np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)
-        frame = pd.DataFrame({name: np.asarray(told[name], dtype=np.float64) for name in self.columns})
-        if self.named:
-            frame["series"] = pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(past.labels))
-        return frame
+        return pd.DataFrame({name: np.asarray(told[name], dtype=np.float64) for name in self.columns})
 
     def level(self, codes: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """The size of a series at an origin: the mean of its last season or more, and never next to nothing."""

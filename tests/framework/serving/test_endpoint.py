@@ -1,0 +1,199 @@
+"""A model behind HTTP on a real Ray Serve with HAProxy: deployed, replaced, kept to itself, taken down."""
+
+import http.client
+import os
+import shlex
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cluster.connect import Session
+from framework.predictor import ModelFolderError
+from framework.serving import deployment
+from framework.serving.deployment import ServingError
+from framework.serving.endpoint import TOKEN, Endpoint, serve, unserve
+from framework.serving.ingress import free_ports
+from framework.serving.session import running_session, state_file
+
+
+@pytest.fixture(scope="module")
+def endpoint(churn: Path, ray_session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.delenv(TOKEN, raising=False)
+        served = serve(churn, name="customers", port=free_ports(1)[0])
+        yield served
+        for name in (deployment.configuration() or {"models": {}})["models"]:
+            unserve(name)
+
+
+def processes(word: str) -> set[int]:
+    """Ids of this machine's processes with this in their command line."""
+    found = set()
+    for process in psutil.process_iter(["cmdline"]):
+        if word in " ".join(process.info["cmdline"] or []):
+            found.add(process.pid)
+    return found
+
+
+def test_it_answers_and_so_does_its_curl_line(endpoint: Endpoint) -> None:
+    answer = endpoint.predict([endpoint.example, {**endpoint.example, "tenure": 70}])
+    assert answer["model"] == "customers" and len(answer["predictions"]) == 2
+    ran = subprocess.run(shlex.split(endpoint.curl()), capture_output=True, text=True, timeout=30)
+    assert '"probabilities":{"No":' in ran.stdout
+
+
+def test_a_wrong_row_is_a_serving_error_with_the_server_s_sentence(endpoint: Endpoint) -> None:
+    with pytest.raises(ServingError, match="unknown column: 'tenor'"):
+        endpoint.predict({**endpoint.example, "tenor": 1})
+
+
+def test_a_body_of_50_megabytes_is_refused_with_a_sentence_and_not_kept(endpoint: Endpoint) -> None:
+    (replica,) = processes("ray::ServeReplica:framework")
+    before = psutil.Process(replica).memory_info().rss
+    for _ in range(3):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(endpoint.url, data=b" " * 50 * 2**20, timeout=30)
+        assert caught.value.code == 413
+        assert b"10,485,760 bytes" in caught.value.read()
+    assert psutil.Process(replica).memory_info().rss - before < 40 * 2**20
+    assert endpoint.predict(endpoint.example)["predictions"]
+
+
+def test_nothing_of_it_is_reached_from_the_network(endpoint: Endpoint) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing; tells which address of this machine faces the network
+        outside = probe.getsockname()[0]
+    proxies, replicas = processes("haproxy -db -f"), processes("ray::ServeReplica:framework")
+    assert proxies and replicas
+    listening = {
+        (connection.pid, *connection.laddr)
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.pid in proxies | replicas
+    }
+    assert {ip for pid, ip, _ in listening if pid in proxies} == {"127.0.0.1"}  # its statistics too
+    port = int(endpoint.url.split(":")[2].split("/")[0])
+    assert port in {at for pid, _, at in listening if pid in proxies}
+    for _, ip, at in listening:
+        if ip != "127.0.0.1":  # Ray's own ports, behind Ray's token: they do not speak HTTP/1
+            with pytest.raises((OSError, http.client.HTTPException)):
+                urllib.request.urlopen(f"http://{outside}:{at}/healthz", timeout=5)
+        else:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((outside, at), timeout=5)
+
+
+def test_models_come_and_go_while_the_replica_stays_and_answers(endpoint: Endpoint, cars: Path) -> None:
+    replicas = processes("ray::ServeReplica:framework")
+    failures: list[Exception] = []
+    answers: list[float] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                answers.append(len(endpoint.predict(endpoint.example)["predictions"]))
+            except ServingError as error:
+                failures.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    second = serve(cars)
+    assert second.name == "mpg" and second.url.endswith("/mpg")
+    assert 5 < second.predict(second.example)["predictions"][0]["prediction"] < 40
+    again = serve(cars, name="customers")  # the same name: replaced
+    assert again.predict(second.example)["model"] == "customers"
+    ended.set()
+    asking.join()
+    second.stop()
+    with pytest.raises(ServingError, match="Served: customers"):
+        second.predict(second.example)
+    assert processes("ray::ServeReplica:framework") == replicas
+    assert len(answers) > 10
+    assert all("unknown column" in str(error) for error in failures)  # only once the cars had taken the name
+
+
+def test_a_model_that_is_not_there_changes_nothing(endpoint: Endpoint, tmp_path: Path) -> None:
+    before = deployment.configuration()
+    with pytest.raises(ModelFolderError):
+        serve(tmp_path / "none", name="customers")
+    assert deployment.configuration() == before
+
+
+def test_another_token_or_port_than_the_running_server_s_is_refused(endpoint: Endpoint, churn: Path) -> None:
+    with pytest.raises(ServingError, match="started without"):
+        serve(churn, token="secret")
+    with pytest.raises(ServingError, match="a second port is not opened"):
+        serve(churn, port=1)
+
+
+def test_an_unknown_name_is_told_what_is_served(endpoint: Endpoint) -> None:
+    with pytest.raises(ServingError, match="'nobody' is not served. Served: customers"):
+        unserve("nobody")
+
+
+def test_the_session_file_is_its_user_s_alone_and_a_dead_session_s_is_ignored(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    session = running_session()
+    assert session is not None and session.pid == os.getpid()
+    assert state_file().stat().st_mode & 0o777 == 0o600
+    written = state_file().read_text()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert running_session() is None
+    state_file().parent.mkdir()
+    for text in (written.replace(f'"born": {session.born}', '"born": 1.0'), written[:20], "[]", "{}"):
+        state_file().write_text(text)
+        assert running_session() is None
+
+
+def test_the_last_model_takes_the_server_with_it(endpoint: Endpoint, churn: Path) -> None:
+    session = running_session()
+    assert session is not None and Path(session.folder).is_dir()
+    for name in deployment.configuration()["models"]:
+        unserve(name)
+    assert deployment.configuration() is None
+    assert running_session() is None
+    assert not Path(session.folder).exists()
+    until = time.monotonic() + 10
+    while processes("haproxy -db -f") and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not processes("haproxy -db -f")
+    with pytest.raises(ServingError, match="Is 'customers' still served"):
+        endpoint.predict(endpoint.example)
+    port = int(endpoint.url.split(":")[2].split("/")[0])
+    again = serve(churn, port=port, token="secret", host="0.0.0.0")
+    try:
+        assert again.predict(again.example)["predictions"]
+        assert "$FRAMEWORK_SERVE_TOKEN" in again.curl() and "secret" not in again.curl() + repr(again)
+        with pytest.raises(ServingError, match="asks for a token"):
+            endpoint.predict(endpoint.example)
+    finally:
+        again.leave()
+    assert deployment.configuration() is None
+
+
+def test_a_port_that_is_taken_is_named_before_anything_starts(churn: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServingError, match=f"port {port} on 127.0.0.1"):
+            deployment.check_port("127.0.0.1", port)
+    with pytest.raises(ServingError, match="port 70000"):
+        deployment.check_port("127.0.0.1", 70_000)
+
+
+def test_an_address_on_the_network_needs_a_token(churn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    for host in ("0.0.0.0", "::", "192.0.2.2"):
+        with pytest.raises(ServingError, match=TOKEN):
+            serve(churn, host=host)
+    with pytest.raises(ServingError, match="is no address"):
+        serve(churn, host="example.org")
