@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import stat
 import tempfile
 import time
@@ -82,6 +83,7 @@ def connect(*, cpus: int | None = None) -> Session:
 def _join(address: str, quiet: dict[str, Any]) -> None:
     import ray
 
+    _probe(address)
     # A cluster started with tokens refuses clients that do not send theirs, without naming the reason.
     if (Path.home() / ".ray" / "auth_token").exists() or os.environ.get("RAY_AUTH_TOKEN"):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -89,8 +91,22 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
         raise ConnectError(
-            f"no Ray cluster answers at RAY_ADDRESS={address} ({str(error).splitlines()[0]}). Check that it runs, and "
-            f"that this machine has its token (RAY_AUTH_MODE=token and ~/.ray/auth_token or RAY_AUTH_TOKEN)."
+            f"the Ray cluster at RAY_ADDRESS={address} does not let us in ({str(error).splitlines()[0]}). Check that it "
+            f"is Ray 2.60 and that this machine has its token (~/.ray/auth_token, or RAY_AUTH_TOKEN)."
+        ) from error
+
+
+def _probe(address: str) -> None:
+    """Raises ConnectError when nothing listens: Ray itself would try for two minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # such as "auto": Ray knows where to look
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+    except OSError as error:
+        raise ConnectError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({error.strerror or error}). Start it, or unset "
+            f"RAY_ADDRESS to run on this machine alone."
         ) from error
 
 

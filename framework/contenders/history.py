@@ -187,7 +187,7 @@ class History:
 
     def origins(self, codes: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The latest column that each row's forecast may know: a step before it, or the series' last."""
-        return np.minimum(columns - 1, self.last[codes])
+        return np.asarray(np.minimum(columns - 1, self.last[codes]))
 
     def save(self, folder: Path) -> None:
         card = {name: getattr(self, name) for name in ("labels", "start", "season", "time", "series")}

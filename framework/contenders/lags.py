@@ -15,8 +15,8 @@ RECENT = 6  # last values before the origin
 @dataclass(frozen=True)
 class Lags:
     """Features of (series, origin, step), every value divided by its series' level at the origin, so that what is
-    learned on a small series serves a large one, and trees can follow a trend. Neither the level nor the series' name is told: with them a model learns to fall back to each
-    series' past mean, and missed the next year by more at every cut-off tried.
+    learned on a small series serves a large one, and trees can follow a trend. Neither the level nor the series' name
+    is told: with them a model learns to fall back to each series' past mean, and forecasts were worse on average.
 
     steps: the longest step that was trained on; a longer one counts as it.
     """

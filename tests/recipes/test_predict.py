@@ -81,7 +81,9 @@ def test_parquet_in_and_out(churn: Path, customers: pd.DataFrame, tmp_path: Path
 def test_odd_csv_files_are_read_as_in_training(
     churn: Path, customers: pd.DataFrame, tmp_path: Path, ray_session: Session
 ) -> None:
-    rows = customers.head(300).assign(remark='said "no;\nthanks"', total_charges=lambda f: f["total_charges"].mask(f.index < 3))
+    rows = customers.head(300).assign(
+        remark='said "no;\nthanks"', total_charges=lambda f: f["total_charges"].mask(f.index < 3)
+    )
     rows.to_csv(tmp_path / "rows.csv.gz", index=False, sep=";", encoding="utf-16")
     scored = score(churn, str(tmp_path / "rows.csv.gz"), tmp_path / "answers.csv")
     same(pd.read_csv(tmp_path / "answers.csv"), expected(churn, rows))
@@ -97,7 +99,9 @@ def test_other_sources_and_values_of_a_regression(tmp_path: Path) -> None:
         same(pd.read_csv(tmp_path / "answers.csv"), expected(cars, frame))
 
 
-def test_unseen_categories_are_scored_and_told(churn: Path, customers: pd.DataFrame, tmp_path: Path, ray_session: Session) -> None:
+def test_unseen_categories_are_scored_and_told(
+    churn: Path, customers: pd.DataFrame, tmp_path: Path, ray_session: Session
+) -> None:
     customers.head(50).assign(contract="Lifetime").to_csv(tmp_path / "rows.csv", index=False)
     scored = score(churn, str(tmp_path / "rows.csv"), tmp_path / "answers.csv")
     assert scored.rows == 50

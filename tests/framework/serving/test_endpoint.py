@@ -1,5 +1,6 @@
 """A model behind HTTP on a real Ray Serve with HAProxy: deployed, replaced, kept to itself, taken down."""
 
+import contextlib
 import http.client
 import os
 import shlex
@@ -36,11 +37,12 @@ def endpoint(churn: Path, ray_session: Session, tmp_path_factory: pytest.TempPat
 
 
 def processes(word: str) -> set[int]:
-    """Ids of this machine's processes with this in their command line."""
+    """Ids of the processes below this one, Ray's, with this in their command line."""
     found = set()
-    for process in psutil.process_iter(["cmdline"]):
-        if word in " ".join(process.info["cmdline"] or []):
-            found.add(process.pid)
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if word in " ".join(process.cmdline()):
+                found.add(process.pid)
     return found
 
 
