@@ -100,9 +100,9 @@ def main() -> None:
         statistics.median(values)
         for values in ([p[0] for p, _ in pairs], [c[0] for _, c in pairs], [c[1] for _, c in pairs])
     )
-    print(
-        f"| {bare:.1f} | {whole:.1f} | {ray:.1f} | {statistics.median(ratios):.3f} ({min(ratios):.3f} … {max(ratios):.3f}) |"
-    )
+    ratio = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} … {max(ratios):.3f})"
+    ratio = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} … {max(ratios):.3f})"
+    print(f"| {bare:.1f} | {whole:.1f} | {ray:.1f} | {ratio} |")
 
 
 if __name__ == "__main__":

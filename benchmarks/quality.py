@@ -107,9 +107,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 2.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked = parser.parse_args()
-    print(
-        "| table | metric | minutes | seed | winner | score | linear | XGBoost | p (same as better floor) | below the floor |"
-    )
+    print("| table | metric | minutes | seed | winner | score | linear | XGBoost | p: same as the better | below it |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     below = []
     for table in TABLES:

@@ -91,8 +91,8 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
         raise ConnectError(
-            f"the Ray cluster at RAY_ADDRESS={address} does not let us in ({str(error).splitlines()[0]}). Check that it "
-            f"is Ray 2.60 and that this machine has its token (~/.ray/auth_token, or RAY_AUTH_TOKEN)."
+            f"the Ray cluster at RAY_ADDRESS={address} does not let us in ({str(error).splitlines()[0]}). Check that "
+            f"it is Ray 2.60 and that this machine has its token (~/.ray/auth_token, or RAY_AUTH_TOKEN)."
         ) from error
 
 
@@ -118,7 +118,7 @@ def _start(cpus: int | None, quiet: dict[str, Any]) -> None:
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=_home(), **quiet)
     except (ConnectionError, RuntimeError, OSError) as error:
         raise ConnectError(
-            f"Ray did not start on this machine ({str(error).splitlines()[0]}). Look into {_home()}/session_latest/logs."
+            f"Ray did not start on this machine ({str(error).splitlines()[0]}). Its logs are in {_home()}/session_latest."
         ) from error
     token = Path.home() / ".ray" / "auth_token"
     if token.exists() and token.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):

@@ -1,4 +1,6 @@
-"""The straight path: load → Split, compete → Leaderboard, explain → Explanation, register → ModelVersion, serve → Endpoint.
+"""The straight path from a table to a served winner.
+
+load → Split, compete → Leaderboard, explain → Explanation, register → ModelVersion, serve → Endpoint.
 
 Names load their files when they are first used, so that a worker pays only for what it touches.
 """

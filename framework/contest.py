@@ -66,7 +66,7 @@ def compete(
     cpus = session.cpus
     if workers is not None:
         if workers < 1:
-            raise ContestError(f"workers is {workers}; a contest needs at least one CPU. Leave it out for all there are.")
+            raise ContestError(f"workers is {workers}; a contest needs one CPU at least. Leave it out for all.")
         Resources(workers=workers).check(session.resources, who="the contest")
         cpus = float(workers)
     contest = _Contest(split, end=end, seed=split.seed if seed is None else seed, observers=list(observers))

@@ -90,9 +90,14 @@ class Leaderboard:
         return metric(self.split.problem.metric)
 
     @property
+    def rows(self) -> list[Entry | Failure]:
+        """All that competed: the entries, best first, then the failures."""
+        return [*self.entries, *self.failures]
+
+    @property
     def contenders(self) -> list[Contender]:
-        """All that competed, to race again: `compete([*board.contenders, another], board.split)`."""
-        return [row.contender for row in (*self.entries, *self.failures)]
+        """What competed, to race again: `compete([*board.contenders, another], board.split)`."""
+        return [row.contender for row in self.rows]
 
     @property
     def winner(self) -> Winner:
@@ -114,7 +119,7 @@ class Leaderboard:
                 "status": row.status,
                 "reason": row.reason,
             }
-            for row in (*self.entries, *self.failures)
+            for row in self.rows
         ]
         won = self.champion
         winner = won and {
@@ -149,9 +154,9 @@ class Leaderboard:
 
     def __str__(self) -> str:
         problem = self.split.problem
-        sizes = _sizes(self.split)
         better = "higher" if self.metric.direction == "max" else "lower"
-        head = f"{problem.name}: {problem.kind}, {self.metric.title} ({better} is better) on {sizes['valid']:,} validation rows"
+        asked = f"{problem.name}: {problem.kind}, {self.metric.title} ({better} is better)"
+        head = f"{asked} on {len(self.split.fold.valid):,} validation rows"
         lines = [head, "", _line("", "contender", "validation", "95 % interval", "seconds", "")]
         for place, entry in enumerate(self.entries, 1):
             band = f"{number(entry.interval.low)} … {number(entry.interval.high)}"

@@ -157,7 +157,7 @@ def select(
     scores = {name: scored.score(truth, predictions[name]) for name in names}
     ranked = sorted(names, key=lambda name: scores[name], reverse=scored.direction == "max")
     chosen = [name for name in ranked if math.isfinite(scores[name])][:start] or names[:1]
-    total = np.sum([predictions[name] for name in chosen], axis=0, dtype=np.float64)
+    total = np.asarray(np.sum([predictions[name] for name in chosen], axis=0, dtype=np.float64))
     kept, score = list(chosen), scored.score(truth, total / len(chosen))
     while len(chosen) < rounds:
         tried = {name: scored.score(truth, (total + predictions[name]) / (len(chosen) + 1)) for name in names}

@@ -1,9 +1,9 @@
-"""Rows that are alike, put together: k-means and HDBSCAN in the standardised space."""
+"""Rows that are alike, put together: k-means and HDBSCAN in the space in which clusters are judged."""
 
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,11 @@ import pandas as pd
 from cluster.resources import Resources
 from framework.contender import Context, Model
 from framework.contenders.linear import sample
-from framework.contenders.preprocess import dense
-from framework.contenders.sklearn_file import load_sklearn, save_sklearn
 from framework.data.frame import Fold
+from framework.data.space import Space
 from framework.problem import Kind
 
-PARTS = "columns.skops"
+SPACE = "space.npz"
 CENTRES = "clusters.npz"
 TRIAL_ROWS = 2_000  # that the number of clusters is chosen on
 MOST_CLUSTERS = 10
@@ -42,7 +41,8 @@ class KMeans:
         from sklearn.cluster import KMeans as Engine
         from sklearn.metrics import silhouette_score
 
-        columns, points = _points(fold)
+        space = Space.learn(fold.train.X, fold.schema)
+        points = space.place(fold.train.X)
         tried = sample(len(points), TRIAL_ROWS, seed=context.seed)
         trial = points if tried is None else points[tried]
         best, found = -math.inf, self.clusters or min(2, len(points))
@@ -55,7 +55,7 @@ class KMeans:
             if context.remaining() < 2.0:
                 break
         engine = Engine(found, n_init=10, random_state=context.seed).fit(points, sample_weight=fold.train.weight)
-        return NearestModel(columns, engine.cluster_centers_, np.arange(found))
+        return NearestModel(space, engine.cluster_centers_, np.arange(found))
 
     def settled(self, model: Model) -> "KMeans":
         return replace(self, clusters=len(model.points)) if isinstance(model, NearestModel) else self
@@ -82,7 +82,8 @@ class HDBSCAN:
         from sklearn import cluster
         from sklearn.metrics import silhouette_score
 
-        columns, points = _points(fold)
+        space = Space.learn(fold.train.X, fold.schema)
+        points = space.place(fold.train.X)
         kept = sample(len(points), HDBSCAN_ROWS, seed=context.seed)
         points = points if kept is None else points[kept]
         sizes = sorted({max(2, min(len(points), round(len(points) * share))) for share in (0.01, 0.03, 0.08)})
@@ -101,7 +102,7 @@ class HDBSCAN:
                 best, labels, least = float(score), told.astype(np.int64), size
             if context.remaining() < 2.0:
                 break
-        return NearestModel(columns, points, labels, least)
+        return NearestModel(space, points, labels, least)
 
     def settled(self, model: Model) -> "HDBSCAN":
         return replace(self, least=model.least) if isinstance(model, NearestModel) else self
@@ -114,7 +115,7 @@ class NearestModel:
     least: HDBSCAN's smallest cluster; 0 for k-means.
     """
 
-    columns: Any
+    space: Space
     points: np.ndarray = field(repr=False)
     labels: np.ndarray = field(repr=False)
     least: int = 0
@@ -124,19 +125,13 @@ class NearestModel:
 
         if not len(X):
             return np.empty(0, dtype=np.int64)
-        return np.asarray(self.labels[pairwise_distances_argmin(self.columns.transform(X), self.points)])
+        return np.asarray(self.labels[pairwise_distances_argmin(self.space.place(X), self.points)])
 
     def save(self, folder: Path) -> None:
-        save_sklearn(self.columns, folder / PARTS)
+        self.space.save(folder / SPACE)
         np.savez(folder / CENTRES, points=self.points, labels=self.labels, least=np.array(self.least))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         with np.load(folder / CENTRES, allow_pickle=False) as parts:
-            return cls(load_sklearn(folder / PARTS), parts["points"], parts["labels"], int(parts["least"]))
-
-
-def _points(fold: Fold) -> tuple[Any, np.ndarray]:
-    """The columns, fit on the training rows, and where those rows stand."""
-    columns = dense(fold.schema)
-    return columns, np.asarray(columns.fit_transform(fold.train.X), dtype=np.float64)
+            return cls(Space.load(folder / SPACE), parts["points"], parts["labels"], int(parts["least"]))

@@ -9,7 +9,7 @@ from torch import nn
 MOST_EMBEDDED = 16  # numbers that stand for one category
 
 
-class TableNet(nn.Module):
+class TableNet(nn.Module):  # type: ignore[misc]
     """Several nets in one, which share their layers and differ in the scales of their inputs; the answer is their mean
     (TabM: Gorishniy et al. 2025).
 

@@ -83,7 +83,7 @@ class SVM:
 
 
 def affordable(rows: int, tried: int, seconds: float, remaining: float) -> int:
-    """How many rows 60 % of the time left is enough for, where `tried` took `seconds` and time grows as their square."""
+    """How many rows 60 % of the time left is enough for, where `tried` took `seconds` and time is as their square."""
     if seconds <= 0 or remaining == float("inf"):
         return rows
     return min(rows, max(tried // 2, int(tried * (0.6 * remaining / seconds) ** 0.5)))

@@ -167,7 +167,7 @@ def _steps(watch: Watch, learning_rate: float, metric: str) -> Any:
     """The engine's callback: reports, watches, and takes larger steps when there is time for few."""
     import xgboost
 
-    class Steps(xgboost.callback.TrainingCallback):
+    class Steps(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.learning_rate = learning_rate

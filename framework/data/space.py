@@ -1,6 +1,8 @@
 """The common standardised space in which clusters are judged, whichever contender found them."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,6 +44,19 @@ class Space:
         mean = flat.mean(axis=0)
         _, vectors = np.linalg.eigh(np.cov(flat - mean, rowvar=False))
         return cls(schema, middle, spread, mean, vectors[:, ::-1][:, :MOST_DIMENSIONS])
+
+    def save(self, path: Path) -> None:
+        """Writes the space as named arrays; `load` reads it back equal."""
+        axes = np.zeros((0, 0)) if self.axes is None else self.axes
+        schema = np.array(json.dumps(self.schema.to_json(), default=str))
+        np.savez(path, schema=schema, middle=self.middle, spread=self.spread, mean=self.mean, axes=axes)
+
+    @classmethod
+    def load(cls, path: Path) -> "Space":
+        with np.load(path, allow_pickle=False) as parts:
+            axes = parts["axes"] if parts["axes"].size else None
+            schema = Schema.from_json(json.loads(str(parts["schema"])))
+            return cls(schema, parts["middle"], parts["spread"], parts["mean"], axes)
 
     def place(self, X: pd.DataFrame) -> np.ndarray:
         """The rows in the space, shape (rows, dimensions), float32."""

@@ -4,6 +4,9 @@ import ipaddress
 import json
 import os
 import shlex
+import signal
+import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -100,7 +103,7 @@ def serve(
         if not os.environ.get("RAY_ADDRESS"):
             check_port(host, port or PORT)
         os.environ.setdefault("RAY_worker_niceness", "0")  # nothing is behind a Ray that answers people
-    session = connect()
+    session = _connected()
     present = deployment.configuration()
     if present is None:
         present = _started(session, host, port or PORT, token)
@@ -121,7 +124,7 @@ def serve(
 
 def unserve(name: str) -> None:
     """Takes a model down; the server goes with its last one. Raises ServingError for a name that is not served."""
-    present = deployment.configuration() if _has_ray() or os.environ.get("RAY_ADDRESS") and connect() else None
+    present = deployment.configuration() if _has_ray() or os.environ.get("RAY_ADDRESS") and _connected() else None
     if present is None:
         raise ServingError(f"{name!r} is not served: no serving session runs here.")
     if name not in present["models"]:
@@ -142,9 +145,10 @@ def join() -> bool:
     session = running_session()
     if session is None or _has_ray() or os.environ.get("RAY_ADDRESS"):
         return False
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # as the other has it; Ray looks once, when it is imported
     os.environ["RAY_ADDRESS"] = session.address
     try:
-        connect()
+        _connected()
     finally:
         del os.environ["RAY_ADDRESS"]
     return True
@@ -169,6 +173,15 @@ def stay(*, seconds: float | None = None) -> None:
     finally:
         _end()
         ray.shutdown()
+
+
+def _connected() -> Session:
+    """`connect`, after which SIGTERM does what it did before: Ray's own handler aborts with a stack trace."""
+    before = signal.getsignal(signal.SIGTERM)
+    session = connect()
+    if threading.current_thread() is threading.main_thread() and before is not None:
+        signal.signal(signal.SIGTERM, before)
+    return session
 
 
 def _started(session: Session, host: str, port: int, token: str | None) -> Configuration:
@@ -211,9 +224,9 @@ def _restore(present: Configuration) -> None:
 
 
 def _has_ray() -> bool:
-    import ray
-
-    return bool(ray.is_initialized())
+    """Whether this process is connected to Ray, without importing it."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 def _literal(host: str) -> str:

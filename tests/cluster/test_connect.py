@@ -7,7 +7,15 @@ import pytest
 
 from cluster.connect import Session, connect
 
-ASK = "from cluster.connect import connect; from cluster.user_error import UserError\ntry: connect()\nexcept UserError as e: print(e)"
+ASK = """
+from cluster.connect import connect
+from cluster.user_error import UserError
+
+try:
+    connect()
+except UserError as error:
+    print(error)
+"""
 ROOT = Path(__file__).parents[2]
 
 
