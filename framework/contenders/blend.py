@@ -139,34 +139,39 @@ class BlendModel:
 def select(
     predictions: Mapping[str, np.ndarray], truth: Truth, scored: Metric, *, rounds: int = 20, start: int = START
 ) -> dict[str, float]:
-    """Greedy selection with replacement, from the mean of the best few on: who lifts the mean most joins it.
+    """Greedy selection with replacement: to the mean of the best few, who lifts it most is added, again and again.
 
     predictions: on the rows of `truth`, all of one shape. start: how many it begins with, so that one lucky contender
-    does not carry it alone (Caruana et al. 2004, "sorted initialization"). Of all the means on the way the best counts.
+    does not lead it (Caruana et al. 2004, "sorted initialization"). Of all the means on the way the best counts, or
+    the best contender alone where that is better than any.
     Returns the share of each that was chosen, largest first; they sum to 1. Ties go to the name given first.
     """
-    names = list(predictions)
-
-    def best(scores: Mapping[str, float]) -> str:
-        first = names[0]
-        for name in names[1:]:
-            if scored.better(scores[name], scores[first]):
-                first = name
-        return first
-
-    scores = {name: scored.score(truth, predictions[name]) for name in names}
-    ranked = sorted(names, key=lambda name: scores[name], reverse=scored.direction == "max")
-    chosen = [name for name in ranked if math.isfinite(scores[name])][:start] or names[:1]
+    scores = {name: scored.score(truth, predictions[name]) for name in predictions}
+    known = [name for name in predictions if math.isfinite(scores[name])] or list(predictions)[:1]
+    ranked = sorted(known, key=lambda name: scores[name], reverse=scored.direction == "max")
+    kept, score = ranked[:1], scores[ranked[0]]
+    chosen = ranked[:start]
     total = np.asarray(np.sum([predictions[name] for name in chosen], axis=0, dtype=np.float64))
-    kept, score = list(chosen), scored.score(truth, total / len(chosen))
-    while len(chosen) < rounds:
-        tried = {name: scored.score(truth, (total + predictions[name]) / (len(chosen) + 1)) for name in names}
-        name = best(tried)
-        chosen, total = [*chosen, name], total + predictions[name]
-        if scored.better(tried[name], score):
-            kept, score = list(chosen), tried[name]
+    reached = scored.score(truth, total / len(chosen))
+    while True:
+        if scored.better(reached, score):
+            kept, score = list(chosen), reached
+        if len(chosen) >= rounds:
+            break
+        tried = {name: scored.score(truth, (total + predictions[name]) / (len(chosen) + 1)) for name in known}
+        name = _best(tried, scored)
+        chosen, total, reached = [*chosen, name], total + predictions[name], tried[name]
     shares = {name: kept.count(name) / len(kept) for name in kept}
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def _best(scores: Mapping[str, float], scored: Metric) -> str:
+    """Whose score is best; of equal ones the first."""
+    first, *rest = scores
+    for name in rest:
+        if scored.better(scores[name], scores[first]):
+            first = name
+    return first
 
 
 def mean(predictions: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:

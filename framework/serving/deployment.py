@@ -36,9 +36,7 @@ def configuration() -> Configuration | None:
 
     Raises ServingError when it runs but does not answer.
     """
-    from ray import serve
-
-    if APP not in serve.status().applications:
+    if APP not in _serve().status().applications:
         return None
     try:
         about = _handle().about.remote().result(timeout_s=SECONDS)
@@ -56,9 +54,7 @@ def start(host: str, port: int) -> str:
     Raises ServingError where the port is taken, or Ray Serve already runs here and listens elsewhere.
     """
     import ray
-    from ray import serve
 
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     if _started():
         return _check_address(host, port)
     check_port(host, port)
@@ -66,16 +62,14 @@ def start(host: str, port: int) -> str:
     reachable = host in ("127.0.0.1", "0.0.0.0")  # HAProxy asks replicas of its own machine on 127.0.0.1
     settings = plain() if not reachable or (loopback(host) and not alone) else fast() if alone else spread()
     options = {"runtime_env": {"env_vars": settings}}
-    serve.start(http_options={"host": host, "port": port}, controller_options=options)
+    _serve().start(http_options={"host": host, "port": port}, controller_options=options)
     program = settings.get("RAY_SERVE_HAPROXY_BINARY_PATH")
     return str(Path(program).parent) if program else ""
 
 
 def deploy(wanted: Configuration) -> dict[str, str]:
     """Makes every replica hold these models; the replicas themselves stay. Returns what failed to open: name → why."""
-    from ray import serve
-
-    deployment = serve.deployment(serve.ingress()(Application)).options(
+    deployment = _serve().deployment(_serve().ingress()(Application)).options(
         name="Application",
         num_replicas=wanted["replicas"],
         max_ongoing_requests=CONCURRENT,
@@ -83,37 +77,31 @@ def deploy(wanted: Configuration) -> dict[str, str]:
         graceful_shutdown_timeout_s=5,
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
         user_config=wanted,
-        # serve.run draws a new version each time, which restarts the replicas; with the same one they only reconfigure.
+        # _serve().run draws a new version each time, which restarts the replicas; with the same one they only reconfigure.
         _internal=True,
         version=importlib.metadata.version("contenders"),
     )
     try:
-        serve.run(deployment.bind(), name=APP, route_prefix="/")
+        _serve().run(deployment.bind(), name=APP, route_prefix="/")
     except RuntimeError as error:
         raise ServingError(f"Ray Serve could not start the application: {error}") from error
     return dict(_handle().about.remote().result(timeout_s=SECONDS)["failed"])
 
 
-def delete() -> None:
+def delete(*, wait: bool) -> None:
     """Takes the application down; Ray Serve itself stays."""
-    from ray import serve
-
-    serve.delete(APP)
+    _serve().delete(APP, _blocking=wait)
 
 
 def running() -> bool:
     """Whether the application is there."""
-    from ray import serve
-
-    return APP in serve.status().applications
+    return APP in _serve().status().applications
 
 
 def stop(folder: str) -> None:
     """Ends Ray Serve with its way in, and removes its files."""
-    from ray import serve
-
     with contextlib.redirect_stdout(_Quiet(sys.stdout)):
-        serve.shutdown()
+        _serve().shutdown()
         time.sleep(0.3)  # until Ray has told of it
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
@@ -198,7 +186,13 @@ def _check_address(host: str, port: int) -> str:
     return ""
 
 
-def _handle() -> Any:
+def _serve() -> Any:
+    """The module ray.serve, silent: it sets its own logger up when it is imported."""
     from ray import serve
 
-    return serve.get_app_handle(APP)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    return serve
+
+
+def _handle() -> Any:
+    return _serve().get_app_handle(APP)

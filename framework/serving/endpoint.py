@@ -132,9 +132,11 @@ def unserve(name: str) -> None:
     models = {other: source for other, source in present["models"].items() if other != name}
     if models:
         deployment.deploy({**present, "models": models})
-        return
-    deployment.delete()
-    _end()
+    elif _own is not None:
+        _end()
+    else:
+        # A server that another process holds goes with that process, and this one's Ray with it: no time to wait.
+        deployment.delete(wait=bool(os.environ.get("RAY_ADDRESS")))
 
 
 def join() -> bool:
@@ -219,7 +221,7 @@ def _restore(present: Configuration) -> None:
     if present["models"]:
         deployment.deploy(present)
     else:
-        deployment.delete()
+        deployment.delete(wait=True)
         _end()
 
 
