@@ -45,9 +45,21 @@ def plain(path: Path) -> None:
 
 def parameters() -> dict[str, object]:
     """The contender's own settings, so that both sides do the same work."""
-    from framework.contenders.xgboost import XGBoost, parameters
+    from framework.contenders import XGBoost
 
-    return parameters(XGBoost(rounds=ROUNDS, patience=0), kind="regression", classes=0, metric="rmse", seed=0)
+    same = XGBoost()
+    return {
+        "objective": "reg:squarederror",
+        "eval_metric": "rmse",
+        "tree_method": "hist",
+        "seed": 0,
+        "learning_rate": same.learning_rate,
+        "max_depth": 6,
+        "min_child_weight": same.min_child_weight,
+        "subsample": same.subsample,
+        "colsample_bytree": same.columns,
+        "reg_lambda": same.l2,
+    }
 
 
 def contest(path: Path) -> None:

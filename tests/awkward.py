@@ -100,3 +100,16 @@ class Undefined(Awkward):
     def fit(self, fold: Fold, context: Context) -> Model:
         model = Constant().fit(fold, context)
         return replace(model, answer=tuple(float("nan") for _ in model.answer))
+
+
+@dataclass(frozen=True)
+class Growing(Awkward):
+    """Takes a quarter of a gigabyte more every tenth of a second."""
+
+    name: str = "growing"
+
+    def misbehave(self, fold: Fold, context: Context) -> None:
+        held = []
+        for _ in range(80):
+            held.append(b"x" * 2**28)
+            time.sleep(0.1)
