@@ -85,7 +85,9 @@ def make(home: Path) -> tuple[Path, Path, dict[str, Any]]:
 @contextmanager
 def running(command: list[str], url: str, body: bytes) -> Iterator[psutil.Process]:
     """A server that answers, and its end."""
-    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # mlflow starts uvicorn by its name
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[1])}
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
         try:
             _wait(url, body, process)
             yield psutil.Process(process.pid)
@@ -123,7 +125,7 @@ def busy(server: psutil.Process) -> float:
 
 
 def load(url: str, body: Path, *, connections: int, seconds: float) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.load", url, str(body), str(connections), str(seconds)]
+    command = [sys.executable, str(Path(__file__).with_name("load.py")), url, str(body), str(connections), str(seconds)]
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
@@ -135,6 +137,7 @@ def main() -> None:
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
+        os.chdir(home)  # where MLflow leaves its files
         os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "XDG_STATE_HOME": scratch}
         folder, pyfunc, row = make(home)
         bodies = {"plain": row, "mlflow": {"dataframe_records": [row]}}
@@ -156,7 +159,7 @@ def main() -> None:
 
 def report(found: dict[tuple[str, int], list[dict[str, float]]]) -> None:
     """Medians over the rounds as a Markdown table."""
-    print(f"One row of 19 columns a request, XGBoost with {TREES} trees, client and server on {psutil.cpu_count()} CPUs.\n")
+    print(f"One row of 19 columns a request, {TREES} trees of XGBoost, client and server on {os.cpu_count()} CPUs.\n")
     print("| server | connections | requests/s | p50 ms | p99 ms | CPU ms a request | beside bare FastAPI |")
     print("|---|---|---|---|---|---|---|")
     for (name, connections), rounds in sorted(found.items(), key=lambda item: item[0][1]):

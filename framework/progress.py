@@ -1,15 +1,13 @@
 """A contest as it happens: a live table on a terminal or in a notebook, plain lines in a job's log."""
 
+import html
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import Protocol, TextIO
 
 from framework.attempt import Report
 from framework.contender import Contender
 from framework.leaderboard import Entry, Failure, Leaderboard, number
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 LINE_SECONDS = 10.0  # how often a job's log hears of one contender's steps
 DRAW_SECONDS = 0.25
@@ -18,7 +16,9 @@ DRAW_SECONDS = 0.25
 def watch(stream: TextIO | None = None) -> "Lines | Live":
     """The view that fits where this runs."""
     out = stream or sys.stdout
-    return Live() if _notebook() or out.isatty() else Lines(out)
+    if _notebook():
+        return Live(Cell())
+    return Live(Terminal()) if out.isatty() else Lines(out)
 
 
 class Lines:
@@ -51,20 +51,16 @@ class Lines:
 
 
 class Live:
-    """A table that is drawn again while the contest runs, by rich, on a terminal or in a notebook cell."""
+    """A table that is drawn again while the contest runs."""
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.live import Live as Screen
-
+    def __init__(self, screen: "Screen") -> None:
+        self.screen = screen
         self.began_at = time.time()
         self.drawn = 0.0
         self.state: dict[str, tuple[str, str, float | None]] = {}  # name → (what, figures, since when it runs)
-        self.screen = Screen(console=Console(), auto_refresh=False, transient=True)
 
     def entered(self, contenders: list[Contender]) -> None:
         self.state = {contender.name: ("waiting", "", None) for contender in contenders}
-        self.screen.start()
         self._draw()
 
     def began(self, name: str) -> None:
@@ -82,22 +78,63 @@ class Live:
         self._draw()
 
     def closed(self, board: Leaderboard) -> None:
-        self.screen.stop()
+        self.screen.clear()
 
     def _draw(self) -> None:
         self.drawn = time.time()
-        self.screen.update(self._table(), refresh=True)
+        rows = [
+            (name, what if since is None else f"{what} {time.time() - since:.0f} s", figures)
+            for name, (what, figures, since) in self.state.items()
+        ]
+        self.screen.show(f"contest, {time.time() - self.began_at:.0f} s", rows)
 
-    def _table(self) -> "Table":
+
+class Screen(Protocol):
+    """Where a table is drawn over the last one."""
+
+    def show(self, title: str, rows: list[tuple[str, str, str]]) -> None: ...
+
+    def clear(self) -> None: ...
+
+
+class Terminal:
+    """A terminal's lines, redrawn by rich; gone when the contest is over."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live as Lines
+
+        self.lines = Lines(console=Console(), auto_refresh=False, transient=True)
+
+    def show(self, title: str, rows: list[tuple[str, str, str]]) -> None:
         from rich.table import Table
 
-        table = Table(title=f"contest, {time.time() - self.began_at:.0f} s", title_justify="left")
-        for title in ("contender", "", ""):
-            table.add_column(title)
-        for name, (what, figures, since) in self.state.items():
-            lasted = "" if since is None else f" {time.time() - since:.0f} s"
-            table.add_row(name, what + lasted, figures)
-        return table
+        table = Table("contender", "", "", title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        if not self.lines.is_started:
+            self.lines.start()
+        self.lines.update(table, refresh=True)
+
+    def clear(self) -> None:
+        self.lines.stop()
+
+
+class Cell:
+    """A notebook cell's output, replaced as the contest goes on."""
+
+    def __init__(self) -> None:
+        from IPython.display import HTML, display
+
+        self.html = HTML
+        self.handle = display(HTML(""), display_id=True)
+
+    def show(self, title: str, rows: list[tuple[str, str, str]]) -> None:
+        cells = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        self.handle.update(self.html(f"<table><caption>{html.escape(title)}</caption>{cells}</table>"))
+
+    def clear(self) -> None:
+        self.handle.update(self.html(""))
 
 
 def _outcome(row: Entry | Failure) -> str:

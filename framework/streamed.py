@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from framework.data import delimited, files
 from framework.data.data_error import DataError
-from framework.data.source import distinct_names
+from framework.data.names import distinct_names
 
 if TYPE_CHECKING:
     import ray.data

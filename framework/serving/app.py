@@ -1,28 +1,25 @@
 """The HTTP application: which models it holds, who may ask them, and how it answers."""
 
 import asyncio
-import hashlib
-import hmac
-import ipaddress
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from cluster.user_error import UserError
-from framework.data.schema import SchemaError
 from framework.predictor import Predictor
-from framework.serving.batcher import Batcher, Overloaded
+from framework.serving.answer import answer, failure, gone, http_error, user_error
+from framework.serving.batcher import Batcher, OverloadError
+from framework.serving.guard import Guard
 from framework.serving.openapi import document
-from framework.serving.request import RequestError, TooLarge, parse_rows, read_body
+from framework.serving.request import RequestError, parse_rows, read_body
 from framework.serving.served import Answer, Served
 from framework.serving.served import Request as Rows
 
@@ -89,13 +86,12 @@ class Application:
             Route("/openapi.json", self._openapi, methods=["GET"]),
         ]
         handlers: Any = {
-            HTTPException: _http_error,
-            TooLarge: _too_large,
-            UserError: _user_error,
-            ClientDisconnect: _gone,
-            Exception: _failure,
+            HTTPException: http_error,
+            UserError: user_error,
+            ClientDisconnect: gone,
+            Exception: failure,
         }
-        return Guard(Starlette(routes=routes, exception_handlers=handlers), self)
+        return Guard(Starlette(routes=routes, exception_handlers=handlers), lambda: self.configuration["token"])
 
     async def _predict(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -106,59 +102,20 @@ class Application:
         body = await read_body(request.stream(), declared=request.headers.get("content-length"))
         rows = parse_rows(body) if len(body) < LARGE else await asyncio.to_thread(parse_rows, body)
         try:
-            answer = await live.batcher.ask(rows, rows=len(rows))
-        except Overloaded:
+            answered = await live.batcher.ask(rows, rows=len(rows))
+        except OverloadError:
             raise RequestError("too many rows are waiting. Try again in a second.", status=503) from None
-        return _json(answer)
+        return answer(answered)
 
     async def _list(self, request: Request) -> Response:
-        return _json({"models": [_description(live.served) for _, live in sorted(self.models.items())]})
+        return answer({"models": [_description(live.served) for _, live in sorted(self.models.items())]})
 
     async def _health(self, request: Request) -> Response:
-        return _json({"status": "ok", "models": sorted(self.models)})
+        return answer({"status": "ok", "models": sorted(self.models)})
 
     async def _openapi(self, request: Request) -> Response:
         served = [live.served for _, live in sorted(self.models.items())]
-        return _json(document(served, secured=self.configuration["token"] is not None))
-
-
-class Guard:
-    """Lets in whoever bears the token; without a token, whoever asks on this machine's loopback address.
-
-    Without a token a Host header with a foreign name is refused too: a web page that points its own name at 127.0.0.1
-    (DNS rebinding) must not read the answers.
-    """
-
-    def __init__(self, app: ASGIApp, application: Application) -> None:
-        self._app = app
-        self._application = application
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        if refusal is None:
-            await self._app(scope, receive, send)
-        else:
-            await _user_error(None, refusal)(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> RequestError | None:
-        token = self._application.configuration["token"]
-        if token is None:
-            host = next((value for key, value in scope["headers"] if key == b"host"), b"localhost")
-            if _loopback(scope.get("server")) and _unnamed(host.decode("latin-1")):
-                return None
-            return RequestError("without a token this server answers on its loopback address only.", status=403)
-        if scope["path"] == "/healthz":
-            return None
-        shown = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
-        scheme, _, bearer = shown.partition(b" ")
-        if scheme.lower() == b"bearer" and hmac.compare_digest(digest(bearer.strip()), token):
-            return None
-        return RequestError("this server asks for a token: send the header Authorization: Bearer TOKEN.", status=401)
-
-
-def digest(token: bytes) -> str:
-    """What a configuration keeps of a token: its SHA-256, hex."""
-    return hashlib.sha256(token).hexdigest()
+        return answer(document(served, secured=self.configuration["token"] is not None))
 
 
 def open_model(name: str, *, uri: str, version: str | None, folder: str | None) -> Served:
@@ -187,80 +144,3 @@ def _description(served: Served) -> dict[str, Any]:
         "columns": [{"name": column.name, "kind": column.kind} for column in schema.columns],
         "example": served.example(),
     }
-
-
-def _loopback(server: tuple[str, int] | None) -> bool:
-    """Whether a connection came in on a loopback address; behind HAProxy, its own hop on this machine."""
-    return server is not None and _is_address(server[0]) and ipaddress.ip_address(server[0]).is_loopback
-
-
-def _unnamed(host: str) -> bool:
-    """Whether a Host header says localhost or a bare address, with or without a port."""
-    bare = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return bare.lower() == "localhost" or _is_address(bare)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    body = orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=str)
-    return Response(body, status_code=status, media_type="application/json", headers=headers)
-
-
-def _user_error(request: Request | None, error: Exception) -> Response:
-    status = getattr(error, "status", 422 if isinstance(error, SchemaError) else 400)
-    headers = {"www-authenticate": "Bearer"} if status == 401 else None
-    return _json({"error": str(error)}, status=status, headers=headers)
-
-
-def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    path = request.url.path
-    said = {
-        404: f"there is no {path}. Ask POST /api/v1/predict/NAME, GET /api/v1/models, /healthz or /openapi.json.",
-        405: f"{path} does not take {request.method}. Predictions are asked by POST, all else by GET.",
-    }
-    return _json({"error": said.get(error.status_code, error.detail)}, status=error.status_code, headers=error.headers)
-
-
-def _too_large(request: Request, error: Exception) -> Response:
-    return Draining(_json({"error": str(error)}, status=413, headers={"connection": "close"}))
-
-
-class Draining(Response):
-    """An answer that is out at once, while the rest of its request is read and dropped.
-
-    Many clients send all of their body before they look: closing on them would be a reset without a reason.
-    """
-
-    MOST_SECONDS = 10.0
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__(answer.body, answer.status_code, dict(answer.headers))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        try:
-            async with asyncio.timeout(self.MOST_SECONDS):
-                while (await receive()).get("more_body", False):
-                    pass
-        except TimeoutError:
-            pass
-        await send({"type": "http.response.body", "body": b""})
-
-
-def _gone(request: Request, error: Exception) -> Response:
-    """For a client that hung up within its body: nobody reads this."""
-    return Response(status_code=400)
-
-
-def _failure(request: Request, error: Exception) -> Response:
-    log.error("a request failed", exc_info=error)
-    return _json({"error": f"the server failed on this request: {type(error).__name__}."}, status=500)

@@ -13,7 +13,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class Overloaded(Exception):
+class OverloadError(Exception):
     """More rows wait than could be answered in reasonable time."""
 
 
@@ -35,9 +35,9 @@ class Batcher(Generic[Q, A]):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring")
 
     async def ask(self, request: Q, *, rows: int = 1) -> A:
-        """The answer to one request of so many rows. Raises Overloaded when too many rows wait already."""
+        """The answer to one request of so many rows. Raises OverloadError when too many rows wait already."""
         if self._rows and self._rows + rows > MOST_WAITING:
-            raise Overloaded
+            raise OverloadError
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[A] = loop.create_future()
         self._waiting.append((request, rows, answer))

@@ -1,7 +1,7 @@
 """The one Ray Serve application that holds all served models: started, configured, taken down."""
 
 import contextlib
-import importlib.metadata
+import hashlib
 import io
 import ipaddress
 import json
@@ -53,33 +53,42 @@ def start(host: str, port: int) -> str:
     HAProxy where it can be kept off the network or is meant to be on it; else Serve's Python proxy.
     Raises ServingError where the port is taken, or Ray Serve already runs here and listens elsewhere.
     """
-    import ray
-
     if _started():
         return _check_address(host, port)
     check_port(host, port)
-    alone = sum(node["Alive"] for node in ray.nodes()) == 1
     reachable = host in ("127.0.0.1", "0.0.0.0")  # HAProxy asks replicas of its own machine on 127.0.0.1
-    settings = plain() if not reachable or (loopback(host) and not alone) else fast() if alone else spread()
+    settings = plain() if not reachable or (loopback(host) and not alone()) else fast() if alone() else spread()
     options = {"runtime_env": {"env_vars": settings}}
     _serve().start(http_options={"host": host, "port": port}, controller_options=options)
     program = settings.get("RAY_SERVE_HAPROXY_BINARY_PATH")
     return str(Path(program).parent) if program else ""
 
 
+def alone() -> bool:
+    """Whether Ray has one node: then it is this machine, and replicas find the files that are found here."""
+    import ray
+
+    return len([node for node in ray.nodes() if node["Alive"]]) == 1
+
+
 def deploy(wanted: Configuration) -> dict[str, str]:
     """Makes every replica hold these models; the replicas themselves stay. Returns what failed to open: name → why."""
-    deployment = _serve().deployment(_serve().ingress()(Application)).options(
-        name="Application",
-        num_replicas=wanted["replicas"],
-        max_ongoing_requests=CONCURRENT,
-        ray_actor_options={"num_cpus": 0},  # a cluster full of training still takes its server
-        graceful_shutdown_timeout_s=5,
-        logging_config={"enable_access_log": False, "log_level": "WARNING"},
-        user_config=wanted,
-        # _serve().run draws a new version each time, which restarts the replicas; with the same one they only reconfigure.
-        _internal=True,
-        version=importlib.metadata.version("contenders"),
+    deployment = (
+        _serve()
+        .deployment(_serve().ingress()(Application))
+        .options(
+            name="Application",
+            num_replicas=wanted["replicas"],
+            max_ongoing_requests=CONCURRENT,
+            # No CPU is reserved: a cluster full of training still takes its server. On other nodes models are fetched.
+            ray_actor_options={"num_cpus": 0} | ({} if alone() else {"runtime_env": {"env_vars": _registry()}}),
+            graceful_shutdown_timeout_s=5,
+            logging_config={"enable_access_log": False, "log_level": "WARNING"},
+            user_config=wanted,
+            # `run` draws a new version each time, which restarts the replicas; with the same one they only reconfigure.
+            _internal=True,
+            version=_code(),
+        )
     )
     try:
         _serve().run(deployment.bind(), name=APP, route_prefix="/")
@@ -184,6 +193,17 @@ def _check_address(host: str, port: int) -> str:
             f"Pass that address, or stop it with `serve shutdown`."
         )
     return ""
+
+
+def _registry() -> dict[str, str]:
+    """How the registry is reached, for replicas on other nodes."""
+    return {name: value for name, value in os.environ.items() if name == "MLFLOW_TRACKING_URI"}
+
+
+def _code() -> str:
+    """A digest of this package's files: replicas of other code have to be replaced."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def _serve() -> Any:

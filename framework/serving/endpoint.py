@@ -13,15 +13,15 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from cluster.connect import Session, connect
 from framework.predictor import Predictor
 from framework.serving import deployment
-from framework.serving.app import digest
 from framework.serving.deployment import Configuration, ServingError, check_port, loopback
+from framework.serving.guard import digest
 from framework.serving.session import ServingSession, running_session, this_process
+from framework.serving.source import pinned, registered, version
 
 _own: ServingSession | None = None  # the server that this process started on a Ray of its own, and has to end
 
@@ -95,7 +95,7 @@ def serve(
     uri = str(getattr(model, "uri", model))
     folder = resolve(uri).resolve()
     predictor = Predictor.open(folder)
-    name, host = name or _registered(uri) or predictor.name, _literal(host)
+    name, host = name or registered(uri) or predictor.name, _literal(host)
     token = token or os.environ.get(TOKEN) or None
     if not loopback(host) and not token:
         raise ServingError(f"host {host} is reached from the network: set {TOKEN} to a secret that clients must send.")
@@ -108,8 +108,8 @@ def serve(
     if present is None:
         present = _started(session, host, port or PORT, token)
     _check_same(present, port, token)
-    uri = _pinned(uri, folder)
-    source = {"uri": uri, "version": _version(uri), "folder": str(folder) if session.where == "laptop" else None}
+    uri = pinned(uri, folder)
+    source = {"uri": uri, "version": version(uri), "folder": str(folder) if deployment.alone() else None}
     models = {**present["models"], name: source}
     failed = deployment.deploy({**present, "models": models, "replicas": max(replicas, present["replicas"])})
     if name in failed:
@@ -124,7 +124,7 @@ def serve(
 
 def unserve(name: str) -> None:
     """Takes a model down; the server goes with its last one. Raises ServingError for a name that is not served."""
-    present = deployment.configuration() if _has_ray() or os.environ.get("RAY_ADDRESS") and _connected() else None
+    present = deployment.configuration() if _has_ray() or (os.environ.get("RAY_ADDRESS") and _connected()) else None
     if present is None:
         raise ServingError(f"{name!r} is not served: no serving session runs here.")
     if name not in present["models"]:
@@ -240,28 +240,6 @@ def _literal(host: str) -> str:
         raise ServingError(
             f"host {host!r} is no address. Pass 127.0.0.1, 0.0.0.0 or an address of this machine."
         ) from error
-
-
-def _pinned(uri: str, folder: Path) -> str:
-    """The URI of the version that an alias means now: replicas that start later serve the same one."""
-    from framework.registry import resolve, versions
-
-    name, alias = _registered(uri), uri.rpartition("@")[2]
-    if not name or "@" not in uri:
-        return uri
-    likely_first = sorted(versions(name), key=lambda version: version.alias != alias)
-    return next((version.uri for version in likely_first if resolve(version.uri).resolve() == folder), uri)
-
-
-def _registered(uri: str) -> str:
-    """The registry's name in a URI; empty for a folder."""
-    rest = uri.removeprefix("models:/")
-    return "" if rest == uri else rest.rpartition("@" if "@" in rest else "/")[0]
-
-
-def _version(uri: str) -> str | None:
-    """The number of a registered version; None for a folder."""
-    return uri.rpartition("/")[2] if uri.startswith("models:/") and "@" not in uri else None
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:

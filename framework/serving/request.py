@@ -23,7 +23,7 @@ class RequestError(UserError):
         self.status = status
 
 
-class TooLarge(RequestError):
+class BodyTooLargeError(RequestError):
     """A body over the limit, most of it unread."""
 
     def __init__(self, found: str, most: int) -> None:
@@ -34,15 +34,15 @@ class TooLarge(RequestError):
 async def read_body(chunks: AsyncIterator[bytes], *, declared: str | None, most: int = MOST_BYTES) -> bytes:
     """The whole body. A longer one is refused before it is read where its length is declared, else on the way.
 
-    declared: the Content-Length header. Raises TooLarge for more than `most` bytes.
+    declared: the Content-Length header. Raises BodyTooLargeError for more than `most` bytes.
     """
     if declared is not None and declared.isdigit() and int(declared) > most:
-        raise TooLarge(f"{int(declared):,} bytes", most)
+        raise BodyTooLargeError(f"{int(declared):,} bytes", most)
     body = bytearray()
     async for chunk in chunks:
         body += chunk
         if len(body) > most:
-            raise TooLarge("longer", most)
+            raise BodyTooLargeError("longer", most)
     return bytes(body)
 
 
@@ -91,7 +91,8 @@ def _check_rows(rows: list[Any]) -> None:
         for column, value in row.items():
             if isinstance(value, dict | list):
                 raise RequestError(
-                    f"column {column!r} of row {place} holds {_kind(value)}; a value is a number, text, true, false or null."
+                    f"column {column!r} of row {place} holds {_kind(value)}; "
+                    "a value is a number, a text, true, false or null."
                 )
 
 

@@ -23,14 +23,14 @@ from framework.registry import register
 from framework.serving.ingress import free_ports
 from recipes.serve import Config, main
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Of a user who has served nothing yet, with a registry of its own."""
     for name in ("RAY_ADDRESS", "FRAMEWORK_SERVE_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.chdir(tmp_path)  # where MLflow leaves its files
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/registry.db")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return dict(os.environ)
@@ -44,9 +44,7 @@ def cars(folder: Path) -> Predictor:
 
 def recipe(name: str, *arguments: str, environment: dict[str, str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", f"recipes.{name}", *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def ran(process: subprocess.Popen[str]) -> tuple[int, str, str]:

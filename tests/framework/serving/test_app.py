@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from framework.serving.app import Application, digest
+from framework.serving.app import Application
+from framework.serving.guard import digest
 
 SECRET = "a-token-for-tests"
 
@@ -80,7 +81,8 @@ def row(client: Client) -> dict[str, Any]:
 def test_one_row_and_many_are_answered_with_class_probabilities(client: Client, row: dict[str, Any]) -> None:
     status, one = client.predict("churn", row)
     assert status == 200
-    assert one["model"] == "churn" and one["warnings"] == []
+    assert one["model"] == "churn"
+    assert one["warnings"] == []
     (prediction,) = one["predictions"]
     assert prediction["prediction"] in ("No", "Yes")
     assert sum(prediction["probabilities"].values()) == pytest.approx(1)
@@ -101,7 +103,8 @@ def test_a_regression_answers_values(client: Client) -> None:
 def test_ten_thousand_rows_are_answered_in_their_order(client: Client, row: dict[str, Any]) -> None:
     rows = [{**row, "tenure": place % 73} for place in range(10_000)]
     status, answer = client.predict("churn", rows)
-    assert status == 200 and len(answer["predictions"]) == 10_000
+    assert status == 200
+    assert len(answer["predictions"]) == 10_000
     assert answer["predictions"][73:146] == answer["predictions"][:73]
     _, some = client.predict("churn", rows[:73])
     assert [p["prediction"] for p in some["predictions"]] == [p["prediction"] for p in answer["predictions"][:73]]
@@ -148,18 +151,22 @@ def test_a_row_that_does_not_fit_gets_a_sentence(
 
 def test_an_unseen_category_and_a_missing_value_are_scored_with_a_warning(client: Client, row: dict[str, Any]) -> None:
     status, answer = client.predict("churn", {**row, "contract": "Lifetime", "tenure": None})
-    assert status == 200 and len(answer["predictions"]) == 1
+    assert status == 200
+    assert len(answer["predictions"]) == 1
     assert ["Lifetime" in sentence for sentence in answer["warnings"]].count(True) == 1
     assert ["'tenure'" in sentence for sentence in answer["warnings"]].count(True) == 1
 
 
 def test_addresses_and_methods_that_are_not_there_say_what_is(client: Client, row: dict[str, Any]) -> None:
     status, content = client.predict("chrn", row)
-    assert status == 404 and "Served: cars, churn" in content["error"]
+    assert status == 404
+    assert "Served: cars, churn" in content["error"]
     status, content = client.ask("GET", "/api/v1/predict/churn")
-    assert status == 405 and "POST" in content["error"]
+    assert status == 405
+    assert "POST" in content["error"]
     status, content = client.ask("GET", "/nothing")
-    assert status == 404 and "/openapi.json" in content["error"]
+    assert status == 404
+    assert "/openapi.json" in content["error"]
     assert client.ask("GET", "/healthz") == (200, {"status": "ok", "models": ["cars", "churn"]})
 
 
@@ -184,7 +191,8 @@ def test_a_body_of_50_megabytes_is_refused_early(client: Client, row: dict[str, 
                 except BlockingIOError:
                     time.sleep(0.01)
         assert answer.startswith(b"HTTP/1.1 413"), answer[:100]
-        assert b'"error"' in answer and b"10,485,760 bytes" in answer
+        assert b'"error"' in answer
+        assert b"10,485,760 bytes" in answer
         assert sent < 20
     assert client.predict("churn", row)[0] == 200
 
@@ -204,7 +212,8 @@ def test_a_token_is_asked_for_where_one_is_set(start: Start, churn: Path, row: d
     for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {SECRET}"}):
         for method, path in (("POST", "/api/v1/predict/churn"), ("GET", "/api/v1/models"), ("GET", "/openapi.json")):
             status, content = secured.ask(method, path, row, **headers)
-            assert status == 401 and "Authorization: Bearer" in content["error"]
+            assert status == 401
+            assert "Authorization: Bearer" in content["error"]
     assert secured.ask("POST", "/api/v1/predict/churn", row, authorization=f"Bearer {SECRET}")[0] == 200
 
 
@@ -216,7 +225,8 @@ def test_without_a_token_only_the_loopback_address_is_answered(start: Start, chu
         address = probe.getsockname()[0]
     assert not address.startswith("127.")
     status, content = Client(address, client.port).predict("churn", row)
-    assert status == 403 and "loopback" in content["error"]
+    assert status == 403
+    assert "loopback" in content["error"]
 
 
 def test_without_a_token_a_foreign_name_for_loopback_is_refused(client: Client, row: dict[str, Any]) -> None:
@@ -226,14 +236,16 @@ def test_without_a_token_a_foreign_name_for_loopback_is_refused(client: Client, 
 
 def test_the_openapi_document_has_the_model_s_columns_types_and_categories(client: Client) -> None:
     status, document = client.ask("GET", "/openapi.json")
-    assert status == 200 and document["openapi"].startswith("3.1")
+    assert status == 200
+    assert document["openapi"].startswith("3.1")
     assert {"/api/v1/predict/churn", "/api/v1/predict/cars", "/api/v1/models", "/healthz"} <= set(document["paths"])
     schemas = document["components"]["schemas"]
     columns = schemas["churn.row"]["properties"]
     assert columns["contract"]["enum"] == ["Month-to-month", "One year", "Two year"]
     assert columns["tenure"]["type"] == "integer"
     assert columns["total_charges"]["type"] == ["number", "null"]  # 11 customers have none
-    assert schemas["churn.row"]["required"] == list(columns) and len(columns) == 19
+    assert schemas["churn.row"]["required"] == list(columns)
+    assert len(columns) == 19
     assert schemas["churn.row"]["examples"][0]["contract"] in columns["contract"]["enum"]
     assert list(schemas["churn.answer"]["properties"]["predictions"]["items"]["properties"]) == [
         "prediction",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from framework.serving import batcher
-from framework.serving.batcher import Batcher, Overloaded
+from framework.serving.batcher import Batcher, OverloadError
 
 
 class Slow:
@@ -121,4 +121,5 @@ def test_more_than_can_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> N
 
     first, second, third = asyncio.run(ask())
     assert first == 0
-    assert isinstance(second, Overloaded) and isinstance(third, Overloaded)
+    assert isinstance(second, OverloadError)
+    assert isinstance(third, OverloadError)

@@ -48,7 +48,8 @@ def processes(word: str) -> set[int]:
 
 def test_it_answers_and_so_does_its_curl_line(endpoint: Endpoint) -> None:
     answer = endpoint.predict([endpoint.example, {**endpoint.example, "tenure": 70}])
-    assert answer["model"] == "customers" and len(answer["predictions"]) == 2
+    assert answer["model"] == "customers"
+    assert len(answer["predictions"]) == 2
     ran = subprocess.run(shlex.split(endpoint.curl()), capture_output=True, text=True, timeout=30)
     assert '"probabilities":{"No":' in ran.stdout
 
@@ -75,7 +76,8 @@ def test_nothing_of_it_is_reached_from_the_network(endpoint: Endpoint) -> None:
         probe.connect(("192.0.2.1", 9))  # sends nothing; tells which address of this machine faces the network
         outside = probe.getsockname()[0]
     proxies, replicas = processes("haproxy -db -f"), processes("ray::ServeReplica:framework")
-    assert proxies and replicas
+    assert proxies
+    assert replicas
     listening = {
         (connection.pid, *connection.laddr)
         for connection in psutil.net_connections("tcp")
@@ -109,7 +111,8 @@ def test_models_come_and_go_while_the_replica_stays_and_answers(endpoint: Endpoi
     asking = threading.Thread(target=ask)
     asking.start()
     second = serve(cars)
-    assert second.name == "mpg" and second.url.endswith("/mpg")
+    assert second.name == "mpg"
+    assert second.url.endswith("/mpg")
     assert 5 < second.predict(second.example)["predictions"][0]["prediction"] < 40
     again = serve(cars, name="customers")  # the same name: replaced
     assert again.predict(second.example)["model"] == "customers"
@@ -138,7 +141,7 @@ def test_another_token_or_port_than_the_running_server_s_is_refused(endpoint: En
 
 
 def test_an_unknown_name_is_told_what_is_served(endpoint: Endpoint) -> None:
-    with pytest.raises(ServingError, match="'nobody' is not served. Served: customers"):
+    with pytest.raises(ServingError, match=r"'nobody' is not served\. Served: customers"):
         unserve("nobody")
 
 
@@ -146,7 +149,8 @@ def test_the_session_file_is_its_user_s_alone_and_a_dead_session_s_is_ignored(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     session = running_session()
-    assert session is not None and session.pid == os.getpid()
+    assert session is not None
+    assert session.pid == os.getpid()
     assert state_file().stat().st_mode & 0o777 == 0o600
     written = state_file().read_text()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -159,7 +163,8 @@ def test_the_session_file_is_its_user_s_alone_and_a_dead_session_s_is_ignored(
 
 def test_the_last_model_takes_the_server_with_it(endpoint: Endpoint, churn: Path) -> None:
     session = running_session()
-    assert session is not None and Path(session.folder).is_dir()
+    assert session is not None
+    assert Path(session.folder).is_dir()
     for name in deployment.configuration()["models"]:
         unserve(name)
     assert deployment.configuration() is None
@@ -175,7 +180,8 @@ def test_the_last_model_takes_the_server_with_it(endpoint: Endpoint, churn: Path
     again = serve(churn, port=port, token="secret", host="0.0.0.0")
     try:
         assert again.predict(again.example)["predictions"]
-        assert "$FRAMEWORK_SERVE_TOKEN" in again.curl() and "secret" not in again.curl() + repr(again)
+        assert "$FRAMEWORK_SERVE_TOKEN" in again.curl()
+        assert "secret" not in again.curl() + repr(again)
         with pytest.raises(ServingError, match="asks for a token"):
             endpoint.predict(endpoint.example)
     finally:

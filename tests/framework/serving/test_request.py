@@ -1,6 +1,7 @@
 """A body is rows, or a sentence that says why not."""
 
 import asyncio
+import re
 import tracemalloc
 from collections.abc import AsyncIterator
 
@@ -41,9 +42,8 @@ def test_one_row_a_list_and_an_object_of_rows_are_the_same(body: bytes) -> None:
     ],
 )
 def test_what_is_no_rows_gets_a_sentence(body: bytes, said: str) -> None:
-    with pytest.raises(RequestError, match="(?s).") as caught:
+    with pytest.raises(RequestError, match=re.escape(said)) as caught:
         parse_rows(body)
-    assert said in str(caught.value)
     assert 400 <= caught.value.status < 500
 
 
@@ -59,7 +59,8 @@ def test_no_body_does_anything_but_parse_or_raise_a_request_error(body: bytes) -
         rows = parse_rows(body)
     except RequestError:
         return
-    assert rows and all(isinstance(row, dict) for row in rows)
+    assert rows
+    assert all(isinstance(row, dict) for row in rows)
     assert len(table(rows)) == len(rows)
 
 

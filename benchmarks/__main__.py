@@ -1,0 +1,14 @@
+"""Makes every table anew: `python -m benchmarks`, an hour on two cores. One at a time: see each file's own --help."""
+
+import subprocess
+import sys
+
+TABLES = {
+    "overhead": ["--runs", "3"],
+    "serving": ["--rounds", "3"],
+    "quality": ["--minutes", "1", "2", "--seeds", "0", "1", "2"],
+}
+
+for name, arguments in TABLES.items():
+    print(f"\n## {name}\n", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *arguments], check=True)
