@@ -123,8 +123,8 @@ def main() -> None:
                 under = scored.better(scores[best], score)
                 below.append(under)
                 print(
-                    f"| {table.data.split('/')[-1]} | {table.metric} | {minutes:g} | {seed} | {board['winner']['name']} "
-                    f"| {score:.4f} | {scores['linear']:.4f} | {scores['xgboost']:.4f} | {same:.2f} "
+                    f"| {table.data.split('/')[-1]} | {table.metric} | {minutes:g} | {seed} "
+                    f"| {board['winner']['name']} | {score:.4f} | {scores['linear']:.4f} | {scores['xgboost']:.4f} | {same:.2f} "
                     f"| {'yes' if under else 'no'} |",
                     flush=True,
                 )

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import socket
 import stat
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,16 +67,22 @@ def connect(*, cpus: int | None = None) -> Session:
     cpus: of a local session; all of the machine's by default.
     Raises ConnectError when the cluster at RAY_ADDRESS does not answer or does not take our token.
     """
+    address = os.environ.get("RAY_ADDRESS")
+    if address and address != "local" and _has_token():
+        # Ray reads this when it is imported; a cluster started with tokens refuses clients that do not send theirs.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     started = time.monotonic()
-    address = os.environ.get("RAY_ADDRESS")
     if not ray.is_initialized():
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        ours = signal.getsignal(signal.SIGTERM)
         if address and address != "local":
             _join(address, quiet)
         else:
             _start(cpus, quiet)
+        if threading.current_thread() is threading.main_thread() and ours is not None:
+            signal.signal(signal.SIGTERM, ours)  # Ray's own handler aborts with a stack trace
     found = {key: float(value) for key, value in ray.cluster_resources().items()}
     where = "laptop" if not address or address == "local" else "job" if _submitted() else "cluster"
     return Session(where, ray.get_runtime_context().gcs_address, found, time.monotonic() - started)
@@ -84,9 +92,6 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
     import ray
 
     _probe(address)
-    # A cluster started with tokens refuses clients that do not send theirs, without naming the reason.
-    if (Path.home() / ".ray" / "auth_token").exists() or os.environ.get("RAY_AUTH_TOKEN"):
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
@@ -94,6 +99,11 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
             f"the Ray cluster at RAY_ADDRESS={address} does not let us in ({str(error).splitlines()[0]}). Check that "
             f"it is Ray 2.60 and that this machine has its token (~/.ray/auth_token, or RAY_AUTH_TOKEN)."
         ) from error
+
+
+def _has_token() -> bool:
+    known = (os.environ.get("RAY_AUTH_TOKEN"), os.environ.get("RAY_AUTH_TOKEN_PATH"))
+    return any(known) or (Path.home() / ".ray" / "auth_token").exists()
 
 
 def _probe(address: str) -> None:
@@ -118,7 +128,8 @@ def _start(cpus: int | None, quiet: dict[str, Any]) -> None:
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=_home(), **quiet)
     except (ConnectionError, RuntimeError, OSError) as error:
         raise ConnectError(
-            f"Ray did not start on this machine ({str(error).splitlines()[0]}). Its logs are in {_home()}/session_latest."
+            f"Ray did not start on this machine ({str(error).splitlines()[0]}). "
+            f"Its logs are in {_home()}/session_latest."
         ) from error
     token = Path.home() / ".ray" / "auth_token"
     if token.exists() and token.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):

@@ -18,7 +18,7 @@ def watch(stream: TextIO | None = None) -> "Lines | Live":
     out = stream or sys.stdout
     if _notebook():
         return Live(Cell())
-    return Live(Terminal()) if out.isatty() else Lines(out)
+    return Live(Terminal(out)) if out.isatty() else Lines(out)
 
 
 class Lines:
@@ -100,11 +100,12 @@ class Screen(Protocol):
 class Terminal:
     """A terminal's lines, redrawn by rich; gone when the contest is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: TextIO) -> None:
         from rich.console import Console
         from rich.live import Live as Lines
 
-        self.lines = Lines(console=Console(), auto_refresh=False, transient=True)
+        console = Console(file=out, force_terminal=True)
+        self.lines = Lines(console=console, auto_refresh=False, transient=True)
 
     def show(self, title: str, rows: list[tuple[str, str, str]]) -> None:
         from rich.table import Table

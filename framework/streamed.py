@@ -50,8 +50,8 @@ def streamed(uri: str) -> Streamed | None:
     """
     if uri.startswith(SCHEMES):
         return None
-    system, paths = files._s3(uri) if uri.startswith("s3://") else files._local(uri.removeprefix("file://"))
-    kinds = {files._suffix(path) for path in paths}
+    system, paths = files.s3(uri) if uri.startswith("s3://") else files.local(uri.removeprefix("file://"))
+    kinds = {files.suffix_of(path) for path in paths}
     if kinds == {".parquet"}:
         return _parquet(system, paths)
     if kinds <= {".csv", ".tsv"}:
@@ -112,7 +112,7 @@ def _delimited(system: Any, paths: list[str]) -> Streamed:
                     for _ in arrow_csv.open_csv(stream, **_reading(first, list(first.columns))):
                         pass
             except (pa.ArrowInvalid, OSError) as error:
-                raise DataError(delimited._told(path, str(error), len(first.columns))) from error
+                raise DataError(delimited.told(path, str(error), len(first.columns))) from error
 
     return Streamed(first.columns, dataset, diagnose)
 
@@ -142,11 +142,11 @@ def _dialect(system: Any, path: str) -> Dialect:
             sample = stream.read(SAMPLE_BYTES)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    encoding = delimited._encoding(sample, path)
+    encoding = delimited.encoding_of(sample, path)
     text = sample.decode(encoding, errors="ignore")
     if not text.strip("\ufeff \r\n\t"):
         raise DataError(f"{path} is empty: it has no header and no row.")
-    delimiter = "\t" if files._suffix(path) == ".tsv" else delimited._delimiter(text)
+    delimiter = "\t" if files.suffix_of(path) == ".tsv" else delimited.delimiter_of(text)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     header = next(row for row in rows if any(field.strip("\ufeff ") for field in row))
     return Dialect(encoding, delimiter, tuple(distinct_names(header)[0]), rows.line_num)

@@ -62,11 +62,11 @@ class Native:
     @cached_property
     def categorical(self) -> list[bool]:
         """Of each column of the matrix, whether it holds codes."""
-        return [column.kind == "category" for column, width in self._widths for _ in range(width)]
+        return [column.kind == "category" for column, width in self.widths for _ in range(width)]
 
     @cached_property
     def width(self) -> int:
-        return sum(width for _, width in self._widths)
+        return sum(width for _, width in self.widths)
 
     @cached_property
     def _plain(self) -> bool:
@@ -78,7 +78,7 @@ class Native:
         return {column.name: pd.Index(column.categories, dtype=object) for column in kinds}
 
     @cached_property
-    def _widths(self) -> list[tuple[Any, int]]:
+    def widths(self) -> list[tuple[Any, int]]:
         return [
             (c, DATE_PARTS if c.kind == "date" else self._text_width(c.name) if c.kind == "text" else 1)
             for c in self.schema.columns

@@ -44,11 +44,11 @@ def read_delimited(
     """
     with opened() as stream:
         sample = stream.read(_SAMPLE_BYTES)
-    encoding = _encoding(sample, name)
+    encoding = encoding_of(sample, name)
     text = sample.decode(encoding, errors="ignore")
     if not text.strip("\ufeff \r\n\t"):
         raise DataError(f"{name} is empty: it has no header and no row.")
-    delimiter = delimiter or _delimiter(text)
+    delimiter = delimiter or delimiter_of(text)
     whole = len(sample) < _SAMPLE_BYTES
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
@@ -74,7 +74,7 @@ def read_delimited(
     return frame, remarks
 
 
-def _encoding(sample: bytes, name: str) -> str:
+def encoding_of(sample: bytes, name: str) -> str:
     if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     if b"\x00" in sample:
@@ -86,7 +86,7 @@ def _encoding(sample: bytes, name: str) -> str:
     return "utf-8"
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
     header = re.sub(r'"[^"]*"', "", text.lstrip("\ufeff\r\n").split("\n", 1)[0])
     return max(",;\t|", key=header.count)
 
@@ -121,7 +121,7 @@ def _read(opened: Callable[[], Any], layout: _Layout) -> pd.DataFrame | None:
             return _read(opened, replace(layout, quoted=True))
         if "UTF8" in str(error):
             return None
-        raise DataError(_told(layout.name, str(error), len(layout.columns))) from error
+        raise DataError(told(layout.name, str(error), len(layout.columns))) from error
     times = tuple(field.name for field in table.schema if pa.types.is_time(field.type))
     if times:
         return _read(opened, replace(layout, kept=layout.kept + times))
@@ -131,7 +131,7 @@ def _read(opened: Callable[[], Any], layout: _Layout) -> pd.DataFrame | None:
     return frame
 
 
-def _told(name: str, message: str, fields: int) -> str:
+def told(name: str, message: str, fields: int) -> str:
     ragged = re.search(r"(?:Row #(\d+): )?Expected \d+ columns, got (\d+): ?(.*)", message, re.DOTALL)
     if ragged is None:
         return f"{name} cannot be read as a table: {message.splitlines()[0]}."

