@@ -4,6 +4,7 @@ python -m benchmarks.overhead --runs 3
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-ROUNDS = 200
+ROUNDS = int(os.environ.get("ROUNDS", "200"))  # inherited by the processes that are timed
 THREADS = 2
 
 

@@ -124,8 +124,8 @@ def main() -> None:
                 below.append(under)
                 print(
                     f"| {table.data.split('/')[-1]} | {table.metric} | {minutes:g} | {seed} "
-                    f"| {board['winner']['name']} | {score:.4f} | {scores['linear']:.4f} | {scores['xgboost']:.4f} | {same:.2f} "
-                    f"| {'yes' if under else 'no'} |",
+                    f"| {board['winner']['name']} | {score:.4f} | {scores['linear']:.4f} | {scores['xgboost']:.4f} "
+                    f"| {same:.2f} | {'yes' if under else 'no'} |",
                     flush=True,
                 )
     print(f"\nBelow the better floor in {sum(below)} of {len(below)}; mean {statistics.mean(below):.2f}.")

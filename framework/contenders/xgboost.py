@@ -31,6 +31,7 @@ LARGER = ("aucpr",)  # engine metrics of which more is better
 FEW_ROUNDS = 200  # with time for fewer, larger steps are taken
 LARGEST_STEP = 0.3
 SMALL = 20_000  # rows; below, shallow trees did better on every table tried
+MANY_ROWS = 10_000  # from which a prediction is worth more than one thread
 PROBE_ROUNDS = 5  # after which the time of a round is known
 
 
@@ -114,7 +115,12 @@ class XGBoostModel:
     found: dict[str, Any]
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
+        many = len(X) >= MANY_ROWS
+        if many:
+            self.booster.set_param({"nthread": 0})  # as many as OMP_NUM_THREADS or the machine has
         told = self.booster.inplace_predict(self.native.matrix(X), validate_features=False)
+        if many:
+            self.booster.set_param({"nthread": 1})
         if self.classes == 2:
             return pair(told.astype(np.float64))
         if self.classes:
