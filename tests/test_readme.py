@@ -14,7 +14,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.S | re.M)
+    return [block for spoken, block in fenced if spoken == language]
 
 
 def test_the_python_runs_from_top_to_bottom(ray_session: Session, capsys: pytest.CaptureFixture[str]) -> None:

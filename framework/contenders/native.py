@@ -34,7 +34,7 @@ class Native:
         texts = [column.name for column in schema.columns if column.kind == "text"]
         if not texts:
             return cls(schema)
-        from framework.contenders.preprocess import Words
+        from framework.contenders.words import Words
 
         return cls(schema, {name: Words(seed=seed).fit(X[[name]].iloc[:50_000]) for name in texts})
 

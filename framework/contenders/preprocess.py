@@ -8,10 +8,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from framework.contenders.native import codes_of, date_parts
+from framework.contenders.words import Words
 from framework.data.column import Column
 from framework.data.schema import Schema
 
-TEXT_PARTS = 8  # numbers that stand for a text column
 MOST_COLUMNS = 40  # a category with more values than this is told by its mean answer, not by a column for each
 
 
@@ -103,36 +103,6 @@ class Even(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         even = np.array(X, dtype=np.float64)
         even[:, self.logged_] = np.log1p(np.maximum(even[:, self.logged_] - self.least_[self.logged_], 0.0))
         return even
-
-
-class Words(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """One text column as a few numbers (skrub's StringEncoder); zeros where training had next to no text."""
-
-    def __init__(self, parts: int = TEXT_PARTS, seed: int = 0) -> None:
-        self.parts = parts
-        self.seed = seed
-
-    def fit(self, X: pd.DataFrame, y: np.ndarray | None = None) -> Self:
-        from skrub import StringEncoder
-
-        encoder = StringEncoder(n_components=self.parts, random_state=self.seed)
-        texts = self._texts(X)
-        try:
-            width = encoder.fit_transform(texts).shape[1]
-        except ValueError:  # an empty vocabulary
-            width = 0
-        self.encoder_ = encoder if width else None
-        self.width_ = max(1, int(width))
-        return self
-
-    def transform(self, X: pd.DataFrame) -> np.ndarray:
-        if self.encoder_ is None or not len(X):
-            return np.zeros((len(X), self.width_))
-        return np.asarray(self.encoder_.transform(self._texts(X)), dtype=np.float64)
-
-    def _texts(self, X: pd.DataFrame) -> pd.Series:
-        column = X.iloc[:, 0]
-        return column.astype(object).where(column.notna(), "").astype(str).rename("text")
 
 
 class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
