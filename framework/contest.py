@@ -220,7 +220,7 @@ class _Contest:
         A mean of several models varies less than the one that did best on these rows, which also had the most luck.
         """
         first, *rest = self._ranked()
-        blends = (entry for entry in rest if entry.name in self.weights)
+        blends = (entry for entry in rest if len(self._members(entry)) > 1)
         return next((blend for blend in blends if self._noise(first, blend) >= TIED), first)
 
     def _noise(self, first: Entry, other: Entry) -> float:
