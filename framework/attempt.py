@@ -13,6 +13,7 @@ import numpy as np
 from framework.contender import Contender, Context, Model
 from framework.data.frame import Fold
 
+CLOSE_SECONDS = 1.0  # how long a fit's last reports may take; a lost actor must not hold its model back
 FLUSH_SECONDS = 0.3  # how often a fit's reports travel to the driver
 
 
@@ -94,7 +95,7 @@ def attempt(
     except Exception as error:  # the border between a contender and its contest
         return Crash(type(error).__name__, str(error), traceback.format_exc()), b""
     finally:
-        sender.flush()
+        sender.close()
 
 
 def pack(model: Model) -> bytes:
@@ -141,4 +142,11 @@ class _Sender:
         self.kept, self.sent = [], time.time()
 
     def send(self, reports: list[Report]) -> None:
-        self.reports.add.remote(reports)  # type: ignore[attr-defined]
+        self.last = self.reports.add.remote(reports)  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Sends what is left and waits until it has arrived: a fit that has ended has been heard to the end."""
+        import ray
+
+        self.flush()
+        ray.wait([self.last], timeout=CLOSE_SECONDS)

@@ -86,6 +86,7 @@ class _Contest:
         self.packed: dict[str, Any] = {}  # name → reference to the model's archive
         self.refitted: set[str] = set()
         self.weights: dict[str, dict[str, float]] = {}  # blend → its members' weights
+        self.noises: dict[tuple[str, str], float] = {}
 
     def run(self, contenders: Sequence[Contender], *, cpus: float, refit: bool) -> Leaderboard:
         began = time.time()
@@ -224,7 +225,11 @@ class _Contest:
         return next((blend for blend in blends if self._noise(first, blend) >= TIED), first)
 
     def _noise(self, first: Entry, other: Entry) -> float:
-        return noise(self.metric, self.truth, first.predicted, other.predicted, seed=self.seed)
+        """The winner's choice and the board ask for the same pairs: the bootstrap is done once for each."""
+        pair = (first.name, other.name)
+        if pair not in self.noises:
+            self.noises[pair] = noise(self.metric, self.truth, first.predicted, other.predicted, seed=self.seed)
+        return self.noises[pair]
 
     def _ranked(self) -> list[Entry]:
         return sorted(self.entries, key=lambda entry: entry.score, reverse=self.metric.direction == "max")

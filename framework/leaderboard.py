@@ -47,7 +47,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Failure:
-    """A contender that left no model. status: "failed", "killed", "out of memory", "out of time" or "not started"."""
+    """A contender that left no model.
+
+    status: "failed", "killed", "out of memory", "out of time", "not started", or "not finished" (interrupted).
+    """
 
     name: str
     status: str
