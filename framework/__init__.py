@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from framework.contest import compete as compete
     from framework.data.load import load as load
     from framework.data.split import Split as Split
+    from framework.data.stream import stream as stream
     from framework.explanation import explain as explain
     from framework.leaderboard import Leaderboard as Leaderboard
     from framework.lineup import line_up as line_up
@@ -40,6 +41,7 @@ HOMES = {
     "register": "framework.registry",
     "run": "framework.recipe",
     "serve": "framework.serving.endpoint",
+    "stream": "framework.data.stream",
     "watch": "framework.progress",
 }
 __all__ = list(HOMES)

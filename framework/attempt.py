@@ -32,22 +32,25 @@ class Crash:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a finished fit tells: its predictions on the validation rows, its seconds, itself as it would be refit."""
+    """What a finished fit tells: its predictions on the validation rows, its seconds, itself as it would be refit, and
+    what it had to remark."""
 
     predicted: np.ndarray = field(repr=False)
     seconds: float
     settled: Contender
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Report:
-    """A step's metrics of one contender; step 0 without metrics says that its fit has begun."""
+    """A step's metrics of one contender, or a remark; step 0 with neither says that its fit has begun."""
 
     contender: str
     refit: bool
     step: int
     metrics: dict[str, float]
     time: float  # seconds of time.time()
+    remark: str = ""
 
 
 class Reports:
@@ -65,7 +68,15 @@ class Reports:
 
 
 def attempt(
-    fold: Fold, contender: Contender, *, pooled: bool, deadline: float, seconds: float, seed: int, reports: object
+    fold: Fold,
+    contender: Contender,
+    *,
+    pooled: bool,
+    deadline: float,
+    seconds: float,
+    seed: int,
+    checkpoints: str | None,
+    reports: object,
 ) -> tuple[Fit | Crash, bytes]:
     """Fits a contender on a worker and packs its model; an exception comes home as a Crash, never as itself.
 
@@ -85,13 +96,15 @@ def attempt(
                 threads=max(1, int(asked.cpus)),
                 gpus=asked.gpus,
                 sink=sender.keep,
+                teller=sender.remark,
+                checkpoints=checkpoints,
             )
             model = contender.fit(fold.pooled() if pooled else fold, context)
         seconds = time.time() - began
         packed = pack(model)
         # What is scored is the model as it will be opened, not the one in this process's memory.
         predicted = unpack(packed).predict(fold.valid.X)
-        return Fit(predicted, seconds, contender.settled(model)), packed
+        return Fit(predicted, seconds, contender.settled(model), tuple(sender.remarks)), packed
     except Exception as error:  # the border between a contender and its contest
         return Crash(type(error).__name__, str(error), traceback.format_exc()), b""
     finally:
@@ -128,6 +141,7 @@ class _Sender:
         self.refit = refit
         self.reports = reports
         self.kept: list[Report] = []
+        self.remarks: list[str] = []
         self.sent = time.time()
 
     def keep(self, step: int, metrics: dict[str, float]) -> None:
@@ -135,6 +149,11 @@ class _Sender:
         self.kept.append(Report(self.contender, self.refit, step, metrics, now))
         if now - self.sent > FLUSH_SECONDS:
             self.flush()
+
+    def remark(self, sentence: str) -> None:
+        self.remarks.append(sentence)
+        self.kept.append(Report(self.contender, self.refit, 0, {}, time.time(), sentence))
+        self.flush()
 
     def flush(self) -> None:
         if self.kept:

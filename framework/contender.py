@@ -1,5 +1,6 @@
 """The narrow interface: what competes, what a fit leaves behind, and how a contender speaks to the outside."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from framework.data.frame import Fold
 from framework.problem import Kind
 
 
+log = logging.getLogger(__name__)
+
+
 def silent(step: int, metrics: dict[str, float]) -> None:
     """A report that nobody reads."""
 
@@ -25,6 +29,8 @@ class Context:
     deadline: when the fit must have returned, in seconds of `time.time()`; past it the process is killed.
     folder: a scratch folder of its own, gone after the fit.
     threads: CPU threads it may use.
+    checkpoints: a folder or URI that every node of the cluster reaches, where a distributed fit keeps its checkpoints;
+    a fit that finds some there goes on from the newest sound one. None: they are gone with the fit.
     """
 
     seed: int = 0
@@ -33,6 +39,8 @@ class Context:
     threads: int = 1
     gpus: float = 0.0
     sink: Callable[[int, dict[str, float]], None] = silent
+    checkpoints: str | None = None
+    teller: Callable[[str], None] = log.warning
 
     def remaining(self) -> float:
         """Seconds until the deadline; never negative."""
@@ -41,6 +49,10 @@ class Context:
     def report(self, step: int, **metrics: float) -> None:
         """Tells how far the fit is: shown live, kept in the tracker. Cheap enough for every boosting round."""
         self.sink(step, metrics)
+
+    def remark(self, sentence: str) -> None:
+        """Tells what whoever reads the leaderboard should know of this fit, such as a checkpoint that was damaged."""
+        self.teller(sentence)
 
 
 @runtime_checkable

@@ -47,16 +47,20 @@ def compete(
     seed: int | None = None,
     workers: int | None = None,
     refit: bool = True,
+    checkpoints: str | None = None,
     observers: Iterable[Observer] = (),
 ) -> Leaderboard:
     """Fits every contender on the split's fold, ranks them on its validation rows, and scores the winner on the test.
 
-    minutes: wall clock for all of it; deadline: the same as a moment of time.time(), which then counts.
+    minutes: wall clock for all of it, float("inf") for as long as it takes; deadline: the same as a moment of
+    time.time(), which then counts.
     A contender that raises, is killed, or runs out of memory or time is a row with its reason. Ctrl-C ends the
     contest with the leaderboard so far. The winner is the entry with the best validation score, or a blend that the
     paired bootstrap does not tell apart from it.
     workers: CPUs that fits may use at once; all of the cluster's by default.
     refit: fit the winner once more on train and validation rows together, where time allows.
+    checkpoints: a folder or URI that every node reaches: distributed fits keep their checkpoints there, and a contest
+    that finds some of an earlier one there goes on from them (same split and contenders: that is the caller's promise).
     Raises ContestError for an empty list, two of one name, or a contender that cannot answer this kind of question;
     ResourcesError for a contender that the cluster can never hold.
     """
@@ -70,7 +74,7 @@ def compete(
         Resources(workers=workers).check(session.resources, who="the contest")
         cpus = float(workers)
     contest = _Contest(split, end=end, seed=split.seed if seed is None else seed, observers=list(observers))
-    return contest.run(contenders, cpus=cpus, refit=refit)
+    return contest.run(contenders, cpus=cpus, refit=refit, checkpoints=checkpoints)
 
 
 class _Contest:
@@ -88,15 +92,16 @@ class _Contest:
         self.weights: dict[str, dict[str, float]] = {}  # blend → its members' weights
         self.noises: dict[tuple[str, str], float] = {}
 
-    def run(self, contenders: Sequence[Contender], *, cpus: float, refit: bool) -> Leaderboard:
+    def run(self, contenders: Sequence[Contender], *, cpus: float, refit: bool, checkpoints: str | None) -> Leaderboard:
         began = time.time()
+        kept = (self.end - began) * REFIT_SHARE if refit and self.end < math.inf else 0.0
         blends = [c for c in contenders if isinstance(c, Blend) and not c.members]
         single = _spread([c for c in contenders if c not in blends], cpus)
         self._tell("entered", [*single, *blends])
         winner, interrupted = None, False
-        with Race(self.split.fold, seed=self.seed, cpus=cpus, hear=self._heard) as race:
+        with Race(self.split.fold, seed=self.seed, cpus=cpus, hear=self._heard, checkpoints=checkpoints) as race:
             try:
-                self._fit_all(race, single, until=self.end - (self.end - began) * (REFIT_SHARE if refit else 0))
+                self._fit_all(race, single, until=self.end - kept)
                 self._blend(blends)
                 if self.entries and refit:
                     self._refit(race, list(self._members(self._best())))
@@ -141,7 +146,8 @@ class _Contest:
             self._lose(Lost(done.contender, "failed", "it predicts values that are not finite", seconds, refit=False))
             return
         self.fits[done.contender.name], self.packed[done.contender.name] = done.fit, done.packed
-        self._enter(done.contender, predicted, self.metric.score(self.truth, predicted), seconds)
+        told = "; ".join(done.fit.remarks)
+        self._enter(done.contender, predicted, self.metric.score(self.truth, predicted), seconds, told)
 
     def _enter(
         self, contender: Contender, predicted: np.ndarray, score: float, seconds: float, remark: str = ""
@@ -244,7 +250,7 @@ class _Contest:
         return Leaderboard(self.split, (*ranked[:1], *rest), tuple(self.failures), winner, seconds, interrupted)
 
     def _heard(self, contender: Contender, report: Report) -> None:
-        if report.metrics:
+        if report.metrics or report.remark:
             self._tell("reported", report)
         else:
             self._tell("began", contender.name)
@@ -271,7 +277,7 @@ def _check(contenders: Sequence[Contender], split: Split, session: Session) -> N
 
 def _spread(contenders: list[Contender], cpus: float) -> list[Contender]:
     """Contenders with more CPUs each where there are fewer of them than CPUs, so that none idles."""
-    each = float(cpus // max(1, len(contenders)))
+    each = float(cpus // max(1, sum(c.resources.workers for c in contenders)))
     if each <= 1:
         return contenders
     return [replace(c, cpus=each) if getattr(c, "cpus", None) == 1.0 else c for c in contenders]  # type: ignore[type-var]

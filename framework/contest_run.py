@@ -63,6 +63,8 @@ class ContestRun:
         self.tracker.do(lambda: self._child(name, began))
 
     def reported(self, report: Report) -> None:
+        if not report.metrics:
+            return
         self._steps.setdefault(report.contender, []).append(report)
         if report.time - self._flushed.get(report.contender, 0.0) > FLUSH_SECONDS:
             self._flush(report.contender)
@@ -94,7 +96,7 @@ class ContestRun:
             tags["mlflow.source.git.commit"] = facts["git_commit"].split()[0]
         self._run_id = self.tracker.start(self._name, began=began, tags=tags)
         self._open.add(self._run_id)
-        rows = {"train": len(split.fold.train), "valid": len(split.fold.valid), "test": len(split.test)}
+        rows = {"train": len(split.fold.rows), "valid": len(split.fold.valid), "test": len(split.test)}
         params = {f"problem.{key}": value for key, value in asdict(problem).items()}
         params |= {f"config.{key}": value for key, value in self._config.items()}
         params |= {f"rows.{part}": count for part, count in rows.items()} | {"split": split.how, "seed": split.seed}

@@ -106,8 +106,10 @@ class Leaderboard:
     def winner(self) -> Winner:
         """Raises LeaderboardError when no contender finished, with the first reason."""
         if self.champion is None:
-            reason = self.failures[0].reason if self.failures else "none entered"
-            raise LeaderboardError(f"no contender finished, so there is no winner ({reason}). Give more minutes.")
+            first = self.failures[0] if self.failures else None
+            reason = f"{first.name}: {first.reason}" if first else "none entered"
+            hint = " Give more minutes." if first and first.status in ("out of time", "not started") else ""
+            raise LeaderboardError(f"no contender finished, so there is no winner ({reason}).{hint}")
         return self.champion
 
     def to_json(self) -> dict[str, Any]:
@@ -193,7 +195,7 @@ class Leaderboard:
 
 
 def _sizes(split: Split) -> dict[str, int]:
-    return {"train": len(split.fold.train), "valid": len(split.fold.valid), "test": len(split.test)}
+    return {"train": len(split.fold.rows), "valid": len(split.fold.valid), "test": len(split.test)}
 
 
 def _line(place: str, name: str, score: str, band: str, seconds: str, note: str) -> str:

@@ -30,13 +30,16 @@ class Lines:
         self.last: dict[str, float] = {}
 
     def entered(self, contenders: list[Contender]) -> None:
-        self._say(f"{len(contenders)} contenders: {', '.join(contender.name for contender in contenders)}")
+        names = ", ".join(contender.name for contender in contenders)
+        self._say(f"{len(contenders)} contender{'s'[: len(contenders) != 1]}: {names}")
 
     def began(self, name: str) -> None:
         self.last[name] = time.time()
 
     def reported(self, report: Report) -> None:
-        if report.time - self.last.get(report.contender, 0.0) >= LINE_SECONDS:
+        if report.remark:
+            self._say(f"{report.contender}: {report.remark}")
+        elif report.time - self.last.get(report.contender, 0.0) >= LINE_SECONDS:
             self.last[report.contender] = report.time
             self._say(f"{report.contender}: step {report.step} {_figures(report.metrics)}")
 
@@ -69,7 +72,11 @@ class Live:
 
     def reported(self, report: Report) -> None:
         _, _, since = self.state.get(report.contender, ("", "", time.time()))
-        self.state[report.contender] = ("running", f"step {report.step} {_figures(report.metrics)}", since)
+        self.state[report.contender] = (
+            "running",
+            report.remark or f"step {report.step} {_figures(report.metrics)}",
+            since,
+        )
         if time.time() - self.drawn > DRAW_SECONDS:
             self._draw()
 

@@ -62,11 +62,19 @@ class _Runner:
 class Race:
     """The fits of one contest. A context manager: whatever happens, nothing of it runs on after."""
 
-    def __init__(self, fold: Fold, *, seed: int, cpus: float, hear: Callable[[Contender, Report], None]) -> None:
+    def __init__(
+        self,
+        fold: Fold,
+        *,
+        seed: int,
+        cpus: float,
+        hear: Callable[[Contender, Report], None],
+        checkpoints: str | None = None,
+    ) -> None:
         """hear: told of every report of a first fit (not of a refit), in order."""
         import ray
 
-        self.seed, self.cpus, self.hear = seed, cpus, hear
+        self.seed, self.cpus, self.hear, self.checkpoints = seed, cpus, hear, checkpoints
         self.running: dict[Any, _Runner] = {}
         # No retries: a second attempt would spend another contender's time, and a crash is a row.
         self.attempt = ray.remote(num_returns=2, max_retries=0)(attempt)
@@ -92,9 +100,22 @@ class Race:
 
         refit: on train and validation rows together.
         """
+        import ray
+
         options = {**contender.resources.options(), "name": f"fit {contender.name}"}
+        if contender.resources.apart:
+            # Beside us: what conducts the workers must not stand on a node that comes and goes.
+            options["label_selector"] = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+        folder = f"{contender.name}-refit" if refit else contender.name
         told, packed = self.attempt.options(**options).remote(
-            self.fold, contender, pooled=refit, deadline=until, seconds=seconds, seed=self.seed, reports=self.reports
+            self.fold,
+            contender,
+            pooled=refit,
+            deadline=until,
+            seconds=seconds,
+            seed=self.seed,
+            checkpoints=None if self.checkpoints is None else f"{self.checkpoints.rstrip('/')}/{folder}",
+            reports=self.reports,
         )
         self.running[told] = _Runner(contender, packed, seconds, refit, until)
 
@@ -138,7 +159,7 @@ class Race:
             runner = runners.get((report.contender, report.refit))
             if runner is None:
                 continue
-            if not report.metrics:
+            if not report.metrics and not report.remark:
                 runner.began = report.time
             if not report.refit:
                 self.hear(runner.contender, report)

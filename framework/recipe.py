@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import io
 import logging
 import os
 import signal
@@ -32,6 +33,8 @@ def run(main: Callable[[Any], Any]) -> NoReturn:
     global _command_began
     _command_began = psutil.Process().create_time()
     quieten()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a job's log is read while it runs
     signal.signal(signal.SIGTERM, _as_interrupt)
     leave(command(main, sys.argv[1:]))
 
@@ -108,7 +111,7 @@ class Budget:
 
     def end_before(self, seconds: float) -> float:
         """The moment that leaves these seconds for what comes after, but never more than 40 % of the whole."""
-        return self.end - min(seconds, 0.4 * (self.end - self.began))
+        return self.end - min(seconds, 0.4 * (self.end - self.began)) if self.end < float("inf") else self.end
 
     @property
     def used(self) -> float:
@@ -126,6 +129,13 @@ def budget(minutes: float) -> Budget:
         )
     began = _command_began or time.time()
     return Budget(began, began + 60 * minutes)
+
+
+def endless(minutes: float | None) -> Budget:
+    """The same for a command that may take as long as it needs: without minutes its end never comes."""
+    if minutes is not None:
+        return budget(minutes)
+    return Budget(_command_began or time.time(), float("inf"))
 
 
 class RecipeError(UserError):

@@ -13,20 +13,25 @@ if TYPE_CHECKING:
     from framework.contenders.constant import Constant as Constant
     from framework.contenders.forest import ExtraTrees as ExtraTrees
     from framework.contenders.forest import RandomForest as RandomForest
+    from framework.contenders.horovod import Horovod as Horovod
     from framework.contenders.lagged import Lagged as Lagged
     from framework.contenders.lightgbm import LightGBM as LightGBM
     from framework.contenders.linear import Linear as Linear
     from framework.contenders.naive import SeasonalNaive as SeasonalNaive
     from framework.contenders.neighbours import Neighbours as Neighbours
     from framework.contenders.neural import Neural as Neural
+    from framework.contenders.sequence import Sequence as Sequence
     from framework.contenders.svm import SVM as SVM
+    from framework.contenders.torch_ddp import TorchDDP as TorchDDP
     from framework.contenders.xgboost import XGBoost as XGBoost
+    from framework.contenders.xgboost_ray import XGBoostRay as XGBoostRay
 
 FILES = {
     "Blend": "blend",
     "Constant": "constant",
     "ExtraTrees": "forest",
     "HDBSCAN": "clusters",
+    "Horovod": "horovod",
     "KMeans": "clusters",
     "Lagged": "lagged",
     "LightGBM": "lightgbm",
@@ -36,7 +41,10 @@ FILES = {
     "RandomForest": "forest",
     "SVM": "svm",
     "SeasonalNaive": "naive",
+    "Sequence": "sequence",
+    "TorchDDP": "torch_ddp",
     "XGBoost": "xgboost",
+    "XGBoostRay": "xgboost_ray",
 }
 
 __all__ = sorted(FILES)

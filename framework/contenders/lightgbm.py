@@ -1,6 +1,7 @@
 """LightGBM, stopped early on the validation rows."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -10,20 +11,30 @@ import pandas as pd
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
+from framework.contenders.boosting import (
+    ClassWeight,
+    Pairs,
+    check_objective,
+    class_factors,
+    constraints,
+    pairs,
+    scoring,
+)
+from framework.contenders.boosting_crew import Alone
 from framework.contenders.native import Native
 from framework.contenders.probabilities import pair
 from framework.contenders.target import quantile_of
-from framework.contenders.watch import Watch
-from framework.contenders.xgboost import FEW_ROUNDS, PROBE_ROUNDS, SMALL, larger_step
+from framework.contenders.xgboost import SMALL
 from framework.data.frame import Fold
 from framework.problem import Kind, Problem
 
 if TYPE_CHECKING:
     import lightgbm
 
+    from framework.contenders import lightgbm_rounds
+
 BOOSTER = "booster.txt"
 CARD = "lightgbm.json"
-LARGER = ("average_precision",)  # engine metrics of which more is better
 EVALS = {
     "binary": {"pr_auc": "average_precision"},  # ROC AUC: log loss stops at the better round, AUC is noise early on
     "regression": {"mae": "l1", "mape": "mape"},
@@ -37,6 +48,8 @@ class LightGBM:
     rounds: at most; patience: rounds without gain on the validation rows before it stops, 0 to run all rounds.
     leaves: None: 15 for a table of fewer than 20,000 rows, else 31.
     A deadline that leaves time for few rounds raises the learning rate, up to 0.3.
+    workers, class_weight, monotone, engine: as in XGBoost. objective: the engine's own ("lambdarank", where the
+    problem's group is the query): the raw score is then the prediction.
     """
 
     rounds: int = 2000
@@ -49,42 +62,74 @@ class LightGBM:
     patience: int = 50
     name: str = "lightgbm"
     cpus: float = 1.0
+    workers: int = 1
+    checkpoint_rounds: int = 50  # between two checkpoints of a fit on several workers
+    class_weight: ClassWeight = None
+    monotone: Mapping[str, int] | Pairs = ()
+    objective: str | None = None
+    engine: Mapping[str, Any] | Pairs = ()
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "monotone", pairs(self.monotone))
+        object.__setattr__(self, "engine", pairs(self.engine))
+
     @property
     def resources(self) -> Resources:
-        return Resources(cpus=self.cpus)
+        return Resources(cpus=self.cpus, workers=self.workers, apart=self.workers > 1)
 
     def fit(self, fold: Fold, context: Context) -> "LightGBMModel":
-        import lightgbm
+        from framework.contenders import lightgbm_rounds
 
-        engine = {**_question(fold.problem, len(fold.classes)), **self._settings(context, len(fold.train))}
-        native = Native.learn(fold.schema, fold.train.X, seed=context.seed)
-        codes = [place for place, code in enumerate(native.categorical) if code]
-        frame = fold.train
-        train = lightgbm.Dataset(
-            native.matrix(frame.X), frame.y, weight=frame.weight, categorical_feature=codes, params=engine
-        )
-        valid = []
-        if len(fold.valid):
-            valid = [train.create_valid(native.matrix(fold.valid.X), fold.valid.y, weight=fold.valid.weight)]
-        train.construct()
-        watch = Watch(context, self.patience, larger=engine["metric"] in LARGER)
-        steps = _Steps(watch, self.learning_rate)
-        booster = lightgbm.train(engine, train, self.rounds, valid_sets=valid, callbacks=[steps])
-        rounds = watch.best_round + 1
-        found = {"rounds": rounds, "learning_rate": steps.learning_rate, "leaves": engine["num_leaves"]}
-        text = booster.model_to_string(num_iteration=rounds)
-        return LightGBMModel(native, text, _open(text), len(fold.classes), found)
+        plan = self._plan(fold, context)
+        if self.workers > 1:
+            text, found = self._conduct(fold, plan, context)
+        else:
+            text, found = lightgbm_rounds.rounds(fold.rows, fold.train, fold.valid, plan, Alone(context))
+        found = {**found, "leaves": plan.engine["num_leaves"]}
+        return LightGBMModel(plan.native, text, _open(text), len(fold.classes), found, scoring(self.objective))
 
     def settled(self, model: Model) -> "LightGBM":
         return replace(self, **model.found, patience=0) if isinstance(model, LightGBMModel) else self
 
+    def _plan(self, fold: Fold, context: Context) -> "lightgbm_rounds.Plan":
+        from framework.contenders.lightgbm_rounds import Plan
+
+        check_objective(self.objective, fold, who=self.name)
+        native = Native.learn(fold.schema, fold.train.X, seed=context.seed)
+        engine = {**_question(fold.problem, len(fold.classes)), **self._settings(context, len(fold.rows))}
+        if self.objective is not None:
+            engine = {**engine, "objective": self.objective}
+            del engine["metric"]  # the objective's own
+        if any(signs := constraints(pairs(self.monotone), native, who=self.name)):
+            engine["monotone_constraints"] = signs
+        return Plan(
+            native,
+            {**engine, **dict(self.engine)},
+            rounds=self.rounds,
+            patience=self.patience,
+            learning_rate=self.learning_rate,
+            checkpoint_rounds=self.checkpoint_rounds,
+            factors=class_factors(self.class_weight, fold, who=self.name),
+            deadline=context.deadline,
+        )
+
+    def _conduct(self, fold: Fold, plan: "lightgbm_rounds.Plan", context: Context) -> tuple[str, dict[str, Any]]:
+        import ray
+
+        from framework.contenders.lightgbm_rounds import boost
+        from framework.training import on_ray
+
+        sample = ray.put(fold.train)
+        told = {"plan": plan, "data": (fold.shards or sample, sample, ray.put(fold.valid))}
+        text, found = on_ray.run(boost, told, engine="lightgbm", resources=self.resources, context=context)
+        return text, found
+
     def _settings(self, context: Context, rows: int) -> dict[str, Any]:
         return {
             "verbosity": -1,
-            "num_threads": context.threads,
+            "num_threads": context.threads if self.workers == 1 else max(1, int(self.cpus)),
             "seed": context.seed,
             "deterministic": True,
             "force_col_wise": True,
@@ -108,11 +153,14 @@ class LightGBMModel:
     booster: "lightgbm.Booster" = field(repr=False)
     classes: int
     found: dict[str, Any]
+    raw: bool = False  # the prediction is the raw score
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         if not len(X):
             return np.empty((0, self.classes)) if self.classes else np.empty(0)
-        told = np.asarray(self.booster.predict(self.native.matrix(X), num_threads=1), dtype=np.float64)
+        told = np.asarray(
+            self.booster.predict(self.native.matrix(X), num_threads=1, raw_score=self.raw), dtype=np.float64
+        )
         if self.classes == 2:
             return pair(told)
         return np.asarray(told / told.sum(axis=1, keepdims=True)) if self.classes else told
@@ -120,7 +168,7 @@ class LightGBMModel:
     def save(self, folder: Path) -> None:
         self.native.save(folder)
         (folder / BOOSTER).write_text(self.text, encoding="utf-8")
-        card = {"classes": self.classes, "found": self.found}
+        card = {"classes": self.classes, "found": self.found, "raw": self.raw}
         (folder / CARD).write_text(json.dumps(card), encoding="utf-8")
 
     @classmethod
@@ -129,30 +177,7 @@ class LightGBMModel:
         text = (folder / BOOSTER).read_text(encoding="utf-8")
         if not text.rstrip().endswith("pandas_categorical:null"):
             raise ValueError(f"{folder / BOOSTER} is cut short")
-        return cls(Native.load(folder), text, _open(text), card["classes"], card["found"])
-
-
-class _Steps:
-    """The engine's callback: reports, watches, and takes larger steps when there is time for few."""
-
-    order = 30
-    before_iteration = False
-
-    def __init__(self, watch: Watch, learning_rate: float) -> None:
-        self.watch, self.learning_rate = watch, learning_rate
-
-    def __call__(self, env: Any) -> None:
-        import lightgbm
-
-        score = None
-        if env.evaluation_result_list:
-            _, metric, score, _ = env.evaluation_result_list[0][:4]
-            self.watch.context.report(env.iteration, **{f"valid_{metric}": float(score)})
-        if env.iteration + 1 == PROBE_ROUNDS and self.watch.affordable < FEW_ROUNDS:
-            self.learning_rate = larger_step(self.learning_rate, self.watch.affordable)
-            env.model.reset_parameter({"learning_rate": self.learning_rate})
-        if self.watch.stop(env.iteration, score):
-            raise lightgbm.callback.EarlyStopException(self.watch.best_round, env.evaluation_result_list)
+        return cls(Native.load(folder), text, _open(text), card["classes"], card["found"], card.get("raw", False))
 
 
 def _open(text: str) -> "lightgbm.Booster":

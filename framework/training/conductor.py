@@ -1,0 +1,84 @@
+"""Ray Train V2 with its edges taken off: imported only where a distributed run starts."""
+
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import ray
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.constants import get_env_vars_to_propagate
+from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.train.v2._internal.execution.controller import TrainController
+from ray.train.v2._internal.execution.failure_handling import DefaultFailurePolicy, FailureDecision
+from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
+
+from framework.training.failure import lasting
+
+TRAINERS = {"torch": "TorchTrainer", "xgboost": "XGBoostTrainer", "lightgbm": "LightGBMTrainer"}
+POLL_SECONDS = 0.2
+ABORT_SECONDS = 5.0  # for a controller to stop its workers in good order
+
+
+class Forgiving(DefaultFailurePolicy):  # type: ignore[misc]
+    """Starts again after a lost worker or node; not after an error that would come again."""
+
+    def make_decision(self, training_failed_error: TrainingFailedError) -> FailureDecision:
+        if isinstance(training_failed_error, WorkerGroupError) and lasting(training_failed_error.worker_failures):
+            return FailureDecision.RAISE
+        return super().make_decision(training_failed_error)
+
+
+class Told(WorkerGroupCallback):  # type: ignore[misc]
+    """Tells the guard which group of workers runs."""
+
+    def __init__(self, guard: Any) -> None:
+        self.guard = guard
+
+    def after_worker_group_start(self, worker_group: Any) -> None:
+        state = worker_group.get_worker_group_state()
+        # Awaited: a group that the guard does not know of cannot be cleared up.
+        ray.get(self.guard.begun.remote(state.placement_group_handle.placement_group, state.num_workers))
+
+    def before_worker_group_shutdown(self, worker_group: Any) -> None:
+        self.guard.ended.remote()
+
+
+def conducted(engine: str, *, guard: Any, wait: Callable[[float], None]) -> Any:
+    """The trainer class of an engine whose `fit` can be left at any moment, with nothing running on.
+
+    wait: called every POLL_SECONDS while workers train, with the seconds since; raises to end the run.
+    """
+
+    trainer: Any = getattr(import_module(f"ray.train.{engine}"), TRAINERS[engine])
+
+    class Conducted(trainer):  # type: ignore[misc]
+        def _create_default_callbacks(self) -> list[Any]:
+            # Ray's own cleaner asks the dashboard, which need not be there, and then stays for ever.
+            theirs = [
+                c for c in super()._create_default_callbacks() if not isinstance(c, PlacementGroupCleanerCallback)
+            ]
+            return [*theirs, Told(guard)]
+
+        def _initialize_and_run_controller(self, **start: Any) -> Any:
+            start["failure_policy"] = Forgiving(self.run_config.failure_config)
+            here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}
+            actor = ray.remote(num_cpus=0, label_selector=here, runtime_env={"env_vars": get_env_vars_to_propagate()})(
+                TrainController
+            )
+            controller = actor.remote(**start)
+            try:
+                guard.watch.remote(controller)
+                running = controller.run.remote()
+                began = time.time()
+                while not ray.wait([running], timeout=POLL_SECONDS)[0]:
+                    wait(time.time() - began)
+                ray.get(running)
+                return ray.get(controller.get_result.remote())
+            except BaseException:
+                ray.wait([controller.abort.remote()], timeout=ABORT_SECONDS)
+                raise
+            finally:
+                ray.kill(controller)
+
+    return Conducted

@@ -1,0 +1,109 @@
+"""Horovod's ranks, as the training loop sees them from inside one of them. Needs the wheel of `make horovod`."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import horovod.torch as hvd
+import torch
+from horovod.common.elastic import ObjectState
+
+from framework.training.crew import State
+from framework.training.horovod_shelf import HorovodShelf
+
+
+class Kept(ObjectState):  # type: ignore[misc]
+    """What elastic Horovod carries over when ranks come and go: the last checkpoint, packed, alike on every rank.
+
+    It lives in the ranks' memory, so that a rank on another node can go on where no folder is shared.
+    """
+
+    packed: bytes
+
+    def __init__(self) -> None:
+        super().__init__(bcast_object=hvd.broadcast_object, get_rank=hvd.rank, packed=b"")
+
+
+class HorovodCrew:
+    """One Horovod rank; `hvd.init()` has been called.
+
+    Gradients are averaged by Horovod while `backward` still runs. Every meeting has a name of its own: Horovod's own
+    counted names differ between ranks that survived and ranks that came later.
+    """
+
+    def __init__(
+        self,
+        shelf: HorovodShelf | None,
+        *,
+        hear: Callable[[int, dict[str, float]], None],
+        gpus: float = 0.0,
+        kept: Kept | None = None,
+    ) -> None:
+        """shelf: for checkpoints; None keeps none. hear: of rank 0's reports. kept: where ranks may come and go."""
+        self.rank: int = hvd.rank()
+        self.size: int = hvd.size()
+        self.device = torch.device("cuda" if gpus else "cpu")  # Ray shows each rank no GPU but its own
+        self._shelf, self._hear, self._kept = shelf, hear, kept
+        self._joined: Any = None
+
+    def join(
+        self, net: torch.nn.Module, optimizer: torch.optim.Optimizer
+    ) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+        hvd.broadcast_parameters(net.state_dict(), root_rank=0)
+        joined = hvd.DistributedOptimizer(optimizer, named_parameters=net.named_parameters())
+        joined.state = optimizer.state  # Horovod takes over the groups and forgets what was loaded
+        clear = joined.zero_grad
+        joined.zero_grad = lambda set_to_none=True: clear()  # torch's has that argument, Horovod's none
+        self._joined = joined
+        return net, joined
+
+    def average(self, optimizer: torch.optim.Optimizer) -> None:
+        self._joined.synchronize()
+        self._joined._should_synchronize = False  # `step` shall take them as they are then: clipped, perhaps
+
+    @contextmanager
+    def alone(self, net: torch.nn.Module) -> Iterator[None]:
+        # A gradient travels at the backward that brings its count to nought: this one shall not be it.
+        for parameter in self._joined._allreduce_delay:
+            self._joined._allreduce_delay[parameter] += 1
+        yield
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        name = f"total {values.dtype} {tuple(values.shape)}"  # Horovod remembers what a name stands for
+        summed: torch.Tensor = hvd.allreduce(values, op=hvd.Sum, name=name)
+        return summed
+
+    def report(self, step: int, metrics: dict[str, float], state: Callable[[], State] | None) -> None:
+        """As Crew has it. Where ranks may come and go this is where the running ranks let new ones in: it leaves the
+        loop by Horovod's HostsUpdatedInterrupt, and the loop is called again."""
+        kept = self._kept if state is not None else None
+        packed = b""
+        if state is not None and self.rank == 0 and (kept is not None or self._shelf is not None):
+            packed = pack(state())
+            if self._shelf is not None:
+                self._shelf.write(packed)
+        if kept is not None:
+            kept.packed = hvd.broadcast_object(packed, name="checkpoint")
+        told = {name: value for name, value in metrics.items() if name != "step"}  # the step is told beside them
+        if self.rank == 0 and told:
+            self._hear(step, told)
+        if kept is not None:
+            kept.commit()
+
+    def resume(self) -> State | None:
+        packed = self._kept.packed if self._kept is not None else b""
+        if not packed and self._shelf is not None:
+            packed = hvd.broadcast_object(self._shelf.newest() if self.rank == 0 else b"", name="resume")
+        return unpack(packed) if packed else None
+
+
+def pack(state: State) -> bytes:
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    return stream.getvalue()
+
+
+def unpack(packed: bytes) -> State:
+    state: State = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
+    return state

@@ -1,0 +1,54 @@
+"""A Horovod run's checkpoints: on the same shelves as Ray Train's, so that either goes on from the other's."""
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from framework.training.checkpoint import STATE, seal
+from framework.training.failure import TrainingError
+from framework.training.shelf import KEPT, Shelf
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HorovodShelf:
+    """uri: a folder or an object store's prefix that every node reaches."""
+
+    uri: str
+
+    def write(self, packed: bytes) -> None:
+        """Keeps a state that `torch.save` packed; raises TrainingError when it can't, with the earlier ones intact."""
+        try:
+            self._write(packed)
+        except OSError as error:
+            raise TrainingError(
+                f"a checkpoint could not be written to {self.uri} ({error}). The earlier checkpoints are intact; make "
+                f"the storage writable and start again with the same checkpoints."
+            ) from error
+
+    def _write(self, packed: bytes) -> None:
+        from pyarrow import fs
+
+        system, path = fs.FileSystem.from_uri(self.uri)
+        shelf = Shelf(self.uri)
+        name = shelf.next_name()
+        with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
+            (Path(folder) / STATE).write_bytes(packed)
+            seal(Path(folder))
+            system.create_dir(f"{path}/{name}")
+            fs.copy_files(folder, f"{path}/{name}", destination_filesystem=system)
+        for old in shelf.names()[:-KEPT]:
+            system.delete_dir(f"{path}/{old}")
+
+    def newest(self) -> bytes:
+        """The newest whole checkpoint; b"" where there is none. Those that are not whole are told of."""
+        shelf = Shelf(self.uri)
+        name, remarks = shelf.newest()
+        for remark in remarks:
+            log.warning(remark)
+        if name is None:
+            return b""
+        with shelf.open(name) as folder:
+            return (folder / STATE).read_bytes()

