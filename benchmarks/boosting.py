@@ -61,7 +61,7 @@ def _plain_xgboost(X: Any, y: Any, valid: Any, chosen: Any, test: Any, rounds: i
     watched = xgboost.QuantileDMatrix(valid, chosen, ref=rows, nthread=CPUS)
     settings = {
         "objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "hist", "nthread": CPUS, "seed": 0,
-        "learning_rate": 0.1, "max_depth": 6, "min_child_weight": 3.0, "subsample": 0.8, "colsample_bytree": 0.5,
+        "learning_rate": 0.1, "max_depth": 6, "min_child_weight": 3.0, "subsample": 0.8,
     }  # fmt: skip
     booster = xgboost.train(settings, rows, rounds, evals=[(watched, "valid")], verbose_eval=False)
     return booster.inplace_predict(test)
@@ -72,7 +72,7 @@ def _plain_lightgbm(X: Any, y: Any, valid: Any, chosen: Any, test: Any, rounds: 
 
     settings = {
         "objective": "binary", "verbosity": -1, "num_threads": CPUS, "seed": 0, "learning_rate": 0.1,
-        "num_leaves": 31, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.5, "lambda_l2": 1.0,
+        "num_leaves": 31, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 1.0,
     }  # fmt: skip
     rows = lightgbm.Dataset(X, y)
     watched = [rows.create_valid(valid, chosen)]
@@ -93,7 +93,7 @@ def ours(folder: Path, engine: str, rounds: int) -> float:
         apart = held(pyarrow.dataset.dataset(folder).count_rows())
         split = stream(folder, target="y", kind="binary", always=True, most=apart)
         kind = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "xgboost_ray": "XGBoostRay"}[engine]
-        made = getattr(contenders, kind)(rounds=rounds, learning_rate=0.1, patience=0, workers=CPUS)
+        made = getattr(contenders, kind)(rounds=rounds, learning_rate=0.1, columns=1.0, patience=0, workers=CPUS)
         model = made.fit(split.fold, Context(folder=Path(scratch)))
         told = model.predict(split.test.X)
     session.close()

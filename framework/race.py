@@ -130,7 +130,7 @@ class Race:
         ended = [_outcome(told, self.running.pop(told)) for told in ready]
         for told, runner in list(self.running.items()):
             if time.time() > runner.limit:
-                ray.cancel(told, force=True)
+                _cancel(told)
                 self.running.pop(told)
                 waited = runner.began is None
                 reason = "it got no CPU of the cluster" if waited else f"not done after its {runner.seconds:.0f} s"
@@ -139,10 +139,8 @@ class Race:
 
     def stop(self, why: str) -> list[Lost]:
         """Ends all that runs."""
-        import ray
-
         for told in self.running:
-            ray.cancel(told, force=True)
+            _cancel(told)
         lost = [Lost(r.contender, "not finished", why, r.lasted, r.refit) for r in self.running.values()]
         self.running.clear()
         return lost
@@ -185,6 +183,14 @@ def _outcome(told: Any, runner: _Runner) -> Done | Lost:
     if isinstance(fit, Crash):
         return lost("out of memory" if fit.type == "MemoryError" else "failed", str(fit), fit.traceback)
     return Done(runner.contender, fit, runner.packed, runner.refit)
+
+
+def _cancel(told: Any) -> None:
+    """Kills a task that still runs. Ray 2.60 aborts this process when it cancels one whose answer has just come."""
+    import ray
+
+    if not ray.wait([told], timeout=0)[0]:
+        ray.cancel(told, force=True)
 
 
 def _cpus(contender: Contender) -> float:

