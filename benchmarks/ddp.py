@@ -79,7 +79,7 @@ def measure(asked: TorchDDP, fold: Fold, how: str) -> float:
             seconds.append(told["seconds"])
             return told
 
-        fit_net(asked, fold, context, plan=asked.plan(0), launch=launch)
+        fit_net(asked, fold, context, plan=asked.plan(0, len(fold.rows)), launch=launch)
     return seconds[0]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cluster.user_error import UserError
 from framework.contender import Contender, Context, Model
 from framework.data.frame import Fold
 
@@ -27,7 +28,7 @@ class Crash:
 
     def __str__(self) -> str:
         first = self.message.strip().splitlines()
-        return f"{self.type}: {first[0]}" if first else self.type
+        return ": ".join(part for part in (self.type, *first[:1]) if part)
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def attempt(
         # What is scored is the model as it will be opened, not the one in this process's memory.
         predicted = unpack(packed).predict(fold.valid.X)
         return Fit(predicted, seconds, contender.settled(model), tuple(sender.remarks)), packed
+    except UserError as error:  # a sentence for a person, whatever its class is called
+        return Crash("", str(error), traceback.format_exc()), b""
     except Exception as error:  # the border between a contender and its contest
         return Crash(type(error).__name__, str(error), traceback.format_exc()), b""
     finally:

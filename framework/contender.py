@@ -14,7 +14,6 @@ from cluster.resources import Resources
 from framework.data.frame import Fold
 from framework.problem import Kind
 
-
 log = logging.getLogger(__name__)
 
 

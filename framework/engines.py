@@ -16,6 +16,10 @@ CLASSES: dict[Engine, str] = {
 }
 
 
+FLAGS = {"gpus": "gpu"}  # fields that a command line calls otherwise
+FIELDS = {"checkpoint_every": ("checkpoint_steps", "checkpoint_rounds")}  # settings that engines call otherwise
+
+
 class EngineError(UserError):
     """A setting that an engine does not have."""
 
@@ -28,9 +32,14 @@ def engine(name: Engine, **settings: Any) -> Contender:
     from framework import contenders
 
     made = getattr(contenders, CLASSES[name])
-    given = {key: value for key, value in settings.items() if value is not None}
     known = {field.name for field in fields(made)}
-    if unknown := sorted(set(given) - known):
-        among = ", ".join(f"--{each}" for each in settings if each in known)
-        raise EngineError(f"--engine {name} takes no --{unknown[0]}. Of these flags it takes {among}.")
+    named = {key: next((field for field in (key, *FIELDS.get(key, ())) if field in known), None) for key in settings}
+    given = {}
+    for key, value in settings.items():
+        if value is None:
+            continue
+        if (field := named[key]) is None:
+            among = ", ".join(f"--{FLAGS.get(each, each)}" for each, taken in named.items() if taken)
+            raise EngineError(f"--engine {name} takes no --{FLAGS.get(key, key)}. Of these flags it takes {among}.")
+        given[field] = value
     return made(**given)  # type: ignore[no-any-return]

@@ -78,7 +78,9 @@ class Race:
         self.running: dict[Any, _Runner] = {}
         # No retries: a second attempt would spend another contender's time, and a crash is a row.
         self.attempt = ray.remote(num_returns=2, max_retries=0)(attempt)
-        self.reports = ray.remote(Reports).options(num_cpus=0).remote()
+        # Beside us: what conducts the workers, and what hears them, must not stand on a node that comes and goes.
+        self.here = {"label_selector": {"ray.io/node-id": ray.get_runtime_context().get_node_id()}}
+        self.reports = ray.remote(Reports).options(num_cpus=0, **self.here).remote()
         self.fold = ray.put(fold)
 
     def __enter__(self) -> Self:
@@ -100,12 +102,9 @@ class Race:
 
         refit: on train and validation rows together.
         """
-        import ray
-
         options = {**contender.resources.options(), "name": f"fit {contender.name}"}
         if contender.resources.apart:
-            # Beside us: what conducts the workers must not stand on a node that comes and goes.
-            options["label_selector"] = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+            options |= self.here
         folder = f"{contender.name}-refit" if refit else contender.name
         told, packed = self.attempt.options(**options).remote(
             self.fold,

@@ -23,6 +23,7 @@ class Config:
     net: str | None = None  # torch_ddp, horovod: mlp, tabm or ft_transformer
     epochs: int | None = None  # torch_ddp, horovod: at most
     rounds: int | None = None  # xgboost, lightgbm, xgboost_ray: at most
+    checkpoint_every: int | None = None  # steps of a net, or rounds of trees
     minutes: float | None = None  # wall clock of the whole command; none: as long as it takes
     kind: Kind | None = None  # the kind of question; read off the target by default
     metric: str | None = None  # what it is scored by; each kind has its default
@@ -45,6 +46,7 @@ def main(config: Config) -> Leaderboard:
     contender = engine(
         config.engine, workers=config.workers, cpus=config.cpus, gpus=float(config.gpu) or None,
         fewest=config.fewest, net=config.net, epochs=config.epochs, rounds=config.rounds,
+        checkpoint_every=config.checkpoint_every,
     )  # fmt: skip
 
     with track() as tracker:
@@ -63,12 +65,13 @@ def main(config: Config) -> Leaderboard:
         )  # fmt: skip
         print(f"\n{board}\n")
         board.write(config.out, config=asdict(config))
+        write_report(config, leaderboard=board.to_json(), run=kept.id, checkpoints=kept.checkpoints, seconds=clock.used)
+        if board.interrupted:
+            return board
 
-    version = register(board.winner, alias="champion", run_id=logged.run_id()) if config.name else None
-    write_report(
-        config, leaderboard=board.to_json(), run=kept.id, checkpoints=kept.checkpoints,
-        model=version.uri if version else None, seconds=clock.used,
-    )  # fmt: skip
+    winner = board.winner
+    if config.name is not None:
+        print(f"registered: {register(winner, alias='champion', run_id=logged.run_id())}")
     return board
 
 

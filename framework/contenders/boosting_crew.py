@@ -114,3 +114,9 @@ class OnRay:
         from ray.train.collective import broadcast_from_rank_zero
 
         return value if self.size == 1 else broadcast_from_rank_zero(value)
+
+    def network(self) -> dict[str, Any]:
+        """Where LightGBM's ranks listen, as its parameters."""
+        from ray.train.lightgbm import get_network_params
+
+        return dict(get_network_params())

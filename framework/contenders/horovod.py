@@ -30,6 +30,7 @@ class Horovod:
     learning_rate: float | None = None  # None: the net's own
     weight_decay: float = 0.001
     looks: int = 200
+    epochs: int | None = None  # at most; None: as many as the looks allow
     patience: int = 12
     warm_up: int = 50  # steps
     schedule: Literal["constant", "cosine"] = "constant"
@@ -55,20 +56,20 @@ class Horovod:
 
     def fit(self, fold: Fold, context: Context) -> NetModel:
         if self.workers == 1 and context.checkpoints is None:
-            return fit_net(self, fold, context, plan=self.plan(context.seed), launch=None)
+            return fit_net(self, fold, context, plan=self.plan(context.seed, len(fold.rows)), launch=None)
 
         def launch(facts: dict[str, Any]) -> Any:
             from framework.training.on_horovod import run
 
             return run(learn, facts, resources=self.resources, context=context, fewest=self.fewest)
 
-        return fit_net(self, fold, context, plan=self.plan(context.seed), launch=launch)
+        return fit_net(self, fold, context, plan=self.plan(context.seed, len(fold.rows)), launch=launch)
 
-    def plan(self, seed: int) -> "Plan":
-        return self._ddp.plan(seed)
+    def plan(self, seed: int, rows: int) -> "Plan":
+        return self._ddp.plan(seed, rows)
 
     def settled(self, model: Model) -> "Horovod":
-        return replace(self, looks=model.looks, patience=0) if isinstance(model, NetModel) else self
+        return replace(self, looks=model.looks, epochs=None, patience=0) if isinstance(model, NetModel) else self
 
     @property
     def _ddp(self) -> TorchDDP:

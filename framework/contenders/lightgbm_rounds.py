@@ -110,10 +110,10 @@ class Streamed(lightgbm.Dataset):  # type: ignore[misc]
 def boost(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """`rounds` in a worker of Ray Train. told: "plan", and references to "data": rows, sample, valid rows."""
     import ray
-    from ray.train.lightgbm import get_network_params
 
     rows, sample, valid = (ray.get(value) if isinstance(value, ray.ObjectRef) else value for value in told["data"])
-    return rounds(rows, sample, valid, told["plan"], OnRay(), network=get_network_params())
+    crew = OnRay()
+    return rounds(rows, sample, valid, told["plan"], crew, network=crew.network())
 
 
 def rounds(

@@ -49,6 +49,7 @@ class TorchDDP:
     learning_rate: float | None = None  # None: the net's own
     weight_decay: float = 0.001
     looks: int = 200
+    epochs: int | None = None  # at most; None: as many as the looks allow
     patience: int = 12
     warm_up: int = 50  # steps
     schedule: Literal["constant", "cosine"] = "constant"
@@ -74,7 +75,7 @@ class TorchDDP:
 
     def fit(self, fold: Fold, context: Context) -> "NetModel":
         if self.workers == 1 and context.checkpoints is None:
-            return fit_net(self, fold, context, plan=self.plan(context.seed), launch=None)
+            return fit_net(self, fold, context, plan=self.plan(context.seed, len(fold.rows)), launch=None)
 
         def launch(facts: dict[str, Any]) -> Any:
             from framework.training.on_ray import run
@@ -82,17 +83,19 @@ class TorchDDP:
             asked = replace(self.resources, apart=True)
             return run(learn_on_ray, facts, engine="torch", resources=asked, context=context, fewest=self.fewest)
 
-        return fit_net(self, fold, context, plan=self.plan(context.seed), launch=launch)
+        return fit_net(self, fold, context, plan=self.plan(context.seed, len(fold.rows)), launch=launch)
 
-    def plan(self, seed: int) -> "Plan":
-        from framework.training.plan import Plan
+    def plan(self, seed: int, rows: int) -> "Plan":
+        """How it learns from so many rows."""
+        from framework.training.plan import LOOK_ROWS, Plan
 
-        shared = ("looks", "batch", "weight_decay", "warm_up", "schedule", "clip", "accumulate", "memory", "precision")
+        looks = self.looks if self.epochs is None else min(self.looks, self.epochs * -(-rows // LOOK_ROWS))
+        shared = ("batch", "weight_decay", "warm_up", "schedule", "clip", "accumulate", "memory", "precision")
         given = {name: getattr(self, name) for name in (*shared, "compile", "checkpoint_steps")}
-        return Plan(**given, learning_rate=self.learning_rate or RATES[self.net], seed=seed)
+        return Plan(**given, looks=looks, learning_rate=self.learning_rate or RATES[self.net], seed=seed)
 
     def settled(self, model: Model) -> "TorchDDP":
-        return replace(self, looks=model.looks, patience=0) if isinstance(model, NetModel) else self
+        return replace(self, looks=model.looks, epochs=None, patience=0) if isinstance(model, NetModel) else self
 
 
 def fit_net(

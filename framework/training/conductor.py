@@ -8,11 +8,12 @@ from typing import Any
 import ray
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.constants import get_env_vars_to_propagate
-from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.train.v2._internal.execution.callback import ReplicaGroupCallback, WorkerGroupCallback
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.failure_handling import DefaultFailurePolicy, FailureDecision
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
+from cluster.address import speak_here
 from framework.training.failure import lasting
 
 TRAINERS = {"torch": "TorchTrainer", "xgboost": "XGBoostTrainer", "lightgbm": "LightGBMTrainer"}
@@ -27,6 +28,13 @@ class Forgiving(DefaultFailurePolicy):  # type: ignore[misc]
         if isinstance(training_failed_error, WorkerGroupError) and lasting(training_failed_error.worker_failures):
             return FailureDecision.RAISE
         return super().make_decision(training_failed_error)
+
+
+class Spoken(ReplicaGroupCallback, WorkerGroupCallback):  # type: ignore[misc]
+    """Lets every worker speak to the others by its node's own interface, before the engine's network is set up."""
+
+    def after_execution_group_start(self, execution_group: Any) -> None:
+        execution_group.execute(speak_here)
 
 
 class Told(WorkerGroupCallback):  # type: ignore[misc]
@@ -58,7 +66,7 @@ def conducted(engine: str, *, guard: Any, wait: Callable[[float], None]) -> Any:
             theirs = [
                 c for c in super()._create_default_callbacks() if not isinstance(c, PlacementGroupCleanerCallback)
             ]
-            return [*theirs, Told(guard)]
+            return [Spoken(), *theirs, Told(guard)]
 
         def _initialize_and_run_controller(self, **start: Any) -> Any:
             start["failure_policy"] = Forgiving(self.run_config.failure_config)

@@ -91,5 +91,6 @@ def _node(error: BaseException) -> str:
 
 
 def _first(error: BaseException) -> str:
+    error = getattr(error, "cause", None) or error  # of a task: what was raised there, without its traceback
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:300].rstrip(".") if lines else type(error).__name__

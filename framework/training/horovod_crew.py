@@ -37,14 +37,16 @@ class HorovodCrew:
         shelf: HorovodShelf | None,
         *,
         hear: Callable[[int, dict[str, float]], None],
+        tell: Callable[[str], None],
         gpus: float = 0.0,
         kept: Kept | None = None,
     ) -> None:
-        """shelf: for checkpoints; None keeps none. hear: of rank 0's reports. kept: where ranks may come and go."""
+        """shelf: for checkpoints; None keeps none. hear: of rank 0's reports; tell: of its remarks.
+        kept: where ranks may come and go."""
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
         self.device = torch.device("cuda" if gpus else "cpu")  # Ray shows each rank no GPU but its own
-        self._shelf, self._hear, self._kept = shelf, hear, kept
+        self._shelf, self._hear, self._tell, self._kept = shelf, hear, tell, kept
         self._joined: Any = None
 
     def join(
@@ -94,7 +96,7 @@ class HorovodCrew:
     def resume(self) -> State | None:
         packed = self._kept.packed if self._kept is not None else b""
         if not packed and self._shelf is not None:
-            packed = hvd.broadcast_object(self._shelf.newest() if self.rank == 0 else b"", name="resume")
+            packed = hvd.broadcast_object(self._shelf.newest(self._tell) if self.rank == 0 else b"", name="resume")
         return unpack(packed) if packed else None
 
 

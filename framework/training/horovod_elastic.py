@@ -17,8 +17,9 @@ from horovod.runner.elastic.rendezvous import create_rendezvous_handler
 from horovod.runner.gloo_run import create_run_env_vars, create_slot_env_vars
 from horovod.runner.http.http_server import RendezvousServer
 
+from cluster.address import node_address
 from framework.training.failure import TrainingError
-from framework.training.horovod_rank import Ended, Work, node_address
+from framework.training.horovod_rank import Ended, Work
 from framework.training.horovod_seats import Seats
 from framework.training.on_horovod import POLL_SECONDS, HorovodLostError
 

@@ -1,6 +1,5 @@
 """What one Horovod rank does: it meets the others, runs the loop, and tells how that ended."""
 
-import os
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import ray
 from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrupt
 from horovod.torch import elastic
 
+from cluster.address import speak_here
 from framework.training.horovod_crew import HorovodCrew, Kept
 from framework.training.horovod_shelf import HorovodShelf
 
@@ -20,12 +20,17 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.waiting: list[tuple[int, dict[str, float]]] = []
+        self.remarks: list[str] = []
 
     def add(self, step: int, metrics: dict[str, float]) -> None:
         self.waiting.append((step, metrics))
 
-    def drain(self) -> list[tuple[int, dict[str, float]]]:
-        drained, self.waiting = self.waiting, []
+    def note(self, remark: str) -> None:
+        self.remarks.append(remark)
+
+    def drain(self) -> tuple[list[tuple[int, dict[str, float]]], list[str]]:
+        """Reports and remarks since the last call."""
+        drained, self.waiting, self.remarks = (self.waiting, self.remarks), [], []
         return drained
 
 
@@ -59,7 +64,7 @@ class Work:
 
     def __call__(self, executable: object = None) -> Ended:
         """Runs in the rank's process; Horovod's settings are in its environment."""
-        _listen()
+        speak_here(("HOROVOD_GLOO_IFACE", "NCCL_SOCKET_IFNAME"))
         hvd.init()
         try:
             facts = ray.get(self.facts)
@@ -73,9 +78,9 @@ class Work:
 
     def _pass(self, facts: Any, kept: Kept | None) -> Ended:
         """The loop once: elastic Horovod calls this again after each change of ranks."""
-        hear = self.mailbox.add.remote
+        box = self.mailbox
         shelf = HorovodShelf(self.checkpoints) if self.checkpoints is not None else None
-        crew = HorovodCrew(shelf, hear=hear, gpus=self.gpus, kept=kept)
+        crew = HorovodCrew(shelf, hear=box.add.remote, tell=box.note.remote, gpus=self.gpus, kept=kept)
         try:
             result = self.loop(crew, facts)
             return Ended(crew.rank, result if crew.rank == 0 else None)
@@ -84,21 +89,3 @@ class Work:
         except Exception as error:  # the border between the loop and its launcher: an exception is an end like another
             error.add_note("".join(traceback.format_exception(error)))
             return Ended(crew.rank, None, error)
-
-
-def node_address() -> str:
-    """Of the Ray node that this process is on, as the other nodes reach it."""
-    here = ray.get_runtime_context().get_node_id()
-    return str(next(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] == here))
-
-
-def _listen() -> None:
-    """Lets this rank speak through the interface of its Ray node. Horovod takes one name for all nodes otherwise, and
-    the loopback one where the nodes share a host name."""
-    import psutil
-
-    address = node_address()
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(each.address == address for each in addresses):
-            os.environ["HOROVOD_GLOO_IFACE"] = os.environ["NCCL_SOCKET_IFNAME"] = str(name)
-            return

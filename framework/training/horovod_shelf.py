@@ -1,15 +1,13 @@
 """A Horovod run's checkpoints: on the same shelves as Ray Train's, so that either goes on from the other's."""
 
-import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from framework.training.checkpoint import STATE, seal
 from framework.training.failure import TrainingError
 from framework.training.shelf import KEPT, Shelf
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,12 @@ class HorovodShelf:
         for old in shelf.names()[:-KEPT]:
             system.delete_dir(f"{path}/{old}")
 
-    def newest(self) -> bytes:
-        """The newest whole checkpoint; b"" where there is none. Those that are not whole are told of."""
+    def newest(self, tell: Callable[[str], None]) -> bytes:
+        """The newest whole checkpoint; b"" where there is none. `tell` hears which it is, and which are not whole."""
         shelf = Shelf(self.uri)
         name, remarks = shelf.newest()
-        for remark in remarks:
-            log.warning(remark)
+        for remark in [*remarks, *([f"goes on from {name}"] if name else [])]:
+            tell(remark)
         if name is None:
             return b""
         with shelf.open(name) as folder:

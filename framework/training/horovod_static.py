@@ -6,8 +6,9 @@ from collections.abc import Callable
 import ray
 from horovod.ray import RayExecutor
 
+from cluster.address import node_address
 from framework.training.failure import TrainingError
-from framework.training.horovod_rank import Ended, Work, node_address
+from framework.training.horovod_rank import Ended, Work
 from framework.training.horovod_seats import Seated, Seats
 from framework.training.on_horovod import POLL_SECONDS, HorovodLostError
 

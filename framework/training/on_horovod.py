@@ -65,12 +65,16 @@ def run(
     fewest_asked = Resources(resources.cpus, resources.gpus, workers=fewest or resources.workers)
     fewest_asked.check(ray.cluster_resources(), who="Horovod")
     checkpoints = f"{_absolute(context.checkpoints)}/{RUN}" if context.checkpoints else None
-    mailbox = ray.remote(Mailbox).options(num_cpus=0).remote()
+    here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}
+    mailbox = ray.remote(Mailbox).options(num_cpus=0, label_selector=here).remote()
     work = Work(loop, ray.put(facts), checkpoints, mailbox, resources.gpus, elastic=fewest is not None)
 
     def listen() -> None:
-        for step, metrics in ray.get(mailbox.drain.remote(), timeout=START_SECONDS):
+        reports, remarks = ray.get(mailbox.drain.remote(), timeout=START_SECONDS)
+        for step, metrics in reports:
             context.report(step, **metrics)
+        for sentence in remarks:
+            context.remark(sentence)
 
     try:
         ended = _launch(work, resources, fewest, start_seconds, context.deadline + GRACE_SECONDS, listen)

@@ -17,8 +17,6 @@ from framework.training.shelf import KEPT, Shelf
 
 __all__ = ["RUN", "newest", "rank", "remark", "report", "run", "size"]
 
-log = logging.getLogger(__name__)
-
 RUN = "run"  # the one run of a checkpoint folder: the same name is how Ray Train goes on with it
 FAILURES = 3  # lost workers, until the run ends
 ELASTIC_FAILURES = 20  # the same where nodes come and go
@@ -69,7 +67,7 @@ def run(
         for step, metrics in reports:
             context.report(step, **metrics)
         for sentence in remarks:
-            log.warning("%s", sentence)
+            context.remark(sentence)
         return float(idle)
 
     def wait(seconds: float) -> None:
@@ -85,7 +83,7 @@ def run(
         if shelf is not None:
             shelf.probe()
             if mended := shelf.mend():
-                log.warning("%s", mended)
+                context.remark(mended)
         trainer = conducted(engine, guard=guard, wait=wait)(
             enter,
             # By reference: the controller must not need what only the workers open.

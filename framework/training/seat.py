@@ -1,6 +1,5 @@
 """What a training loop says from inside its Ray Train worker: reports and checkpoints, and where it may go on."""
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +11,6 @@ from typing import Any
 from framework.training.checkpoint import flaw, pack, seal, unpack
 from framework.training.failure import TrainingError
 from framework.training.shelf import Shelf
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -52,8 +49,7 @@ def size() -> int:
 
 
 def remark(sentence: str) -> None:
-    """Tells what the reader of the result should know; it comes out in the log of the process that called `run`."""
-    log.warning("%s", sentence)
+    """Tells what the reader of the result should know; it comes out as a remark of the context that `run` was given."""
     _seat.get().guard.note.remote(sentence)
 
 
@@ -115,6 +111,8 @@ def newest() -> Iterator[Path | None]:
         if not number:
             yield None
             return
+        if rank() == 0:
+            remark(f"goes on from its checkpoint {number}, in memory")
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
             unpack(ray.get(seat.guard.kept.remote(number)), Path(folder))
             yield Path(folder)
@@ -123,7 +121,7 @@ def newest() -> Iterator[Path | None]:
     if rank() == 0:
         found, remarks = seat.shelf.newest()
         name = found or ""
-        for sentence in remarks:
+        for sentence in [*remarks, *([f"goes on from {name}"] if name else [])]:
             remark(sentence)
     name = broadcast_from_rank_zero(name)
     if not name:

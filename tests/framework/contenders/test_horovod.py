@@ -33,7 +33,7 @@ def test_its_fields_are_those_of_ddp() -> None:
     assert told[0] == told[1]
     assert Horovod().name == "horovod/tabm"
     assert Horovod(workers=3, cpus=2.0).resources == Resources(cpus=2.0, workers=3, apart=True)
-    assert Horovod(looks=7).plan(1) == TorchDDP(looks=7).plan(1)
+    assert Horovod(looks=7).plan(1, 900) == TorchDDP(looks=7).plan(1, 900)
 
 
 @pytest.mark.usefixtures("ray_session")
