@@ -13,17 +13,21 @@ def node_address() -> str:
     return str(next(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] == here))
 
 
-def speak_here(variables: tuple[str, ...] = INTERFACES) -> None:
-    """Writes the interface of the node's address into these environment variables, where an operator has not.
-
-    Left alone, gloo and NCCL take the one that the host's name resolves to: on Debian that is loopback, and a training
-    over several nodes ends in "connection refused".
-    """
+def interface() -> str | None:
+    """The name of the network interface that has the node's address; None where none has it (a translated address)."""
     import psutil
 
     address = node_address()
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(each.address == address for each in addresses):
-            for variable in variables:
-                os.environ.setdefault(variable, str(name))
-            return
+    found = psutil.net_if_addrs().items()
+    return next((str(name) for name, each in found if any(one.address == address for one in each)), None)
+
+
+def speak_here() -> None:
+    """Tells gloo and NCCL to speak by the interface of the node's address, where an operator has not told them.
+
+    Left alone, gloo takes the one that the host's name resolves to: on Debian that is loopback, and a training over
+    several nodes ends in "connection refused".
+    """
+    if (name := interface()) is not None:
+        for variable in INTERFACES:
+            os.environ.setdefault(variable, name)

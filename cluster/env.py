@@ -99,6 +99,9 @@ class Env:
         except BaseException:
             _end(running)
             raise
+        finally:
+            if post is not None:
+                ray.kill(post)
         if not good:
             raise EnvError(self.name, **unpack(told)[1])
         return unpack(told)

@@ -1,5 +1,6 @@
 """What one Horovod rank does: it meets the others, runs the loop, and tells how that ended."""
 
+import os
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import ray
 from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrupt
 from horovod.torch import elastic
 
-from cluster.address import speak_here
+from cluster.address import interface
 from framework.training.horovod_crew import HorovodCrew, Kept
 from framework.training.horovod_shelf import HorovodShelf
 
@@ -64,7 +65,8 @@ class Work:
 
     def __call__(self, executable: object = None) -> Ended:
         """Runs in the rank's process; Horovod's settings are in its environment."""
-        speak_here(("HOROVOD_GLOO_IFACE", "NCCL_SOCKET_IFNAME"))
+        if (name := interface()) is not None:  # Horovod's launcher takes one name for all nodes
+            os.environ["HOROVOD_GLOO_IFACE"] = os.environ["NCCL_SOCKET_IFNAME"] = name
         hvd.init()
         try:
             facts = ray.get(self.facts)
