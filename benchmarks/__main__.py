@@ -5,6 +5,9 @@ import sys
 
 TABLES = {
     "overhead": ["--runs", "3"],
+    "ddp": ["--runs", "3"],
+    "boosting": ["--rows", "5000000", "--runs", "3"],
+    "streaming": ["--rows", "500000"],
     "serving": ["--rounds", "3"],
     "quality": ["--minutes", "1", "2", "--seeds", "0", "1", "2"],
 }

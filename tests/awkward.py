@@ -5,7 +5,9 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
@@ -113,3 +115,21 @@ class Growing(Awkward):
         for _ in range(80):
             held.append(b"x" * 2**28)
             time.sleep(0.1)
+
+
+def hoard_once(facts: dict[str, Any]) -> int:
+    """A distributed loop of six steps, whose second rank fills the node's memory at the third, the first time.
+
+    Returns the step at which the last attempt began.
+    """
+    from framework.training import on_ray
+
+    with on_ray.newest() as kept:
+        first = int((kept / "step").read_text()) + 1 if kept else 0
+    hoard = []
+    for step in range(first, 6):
+        on_ray.report({"step": step}, lambda folder, step=step: (folder / "step").write_text(str(step)))
+        while first == 0 and step == 2 and on_ray.rank() == 1:
+            hoard.append(np.ones(2**24))
+            time.sleep(0.02)
+    return first
