@@ -15,8 +15,8 @@ from framework.data.frame import Fold, Frame
 if TYPE_CHECKING:
     import torch
 
-    from framework.training.batches import Rows
     from framework.training.loop import Loss
+    from framework.training.rows import Rows
 
 CARD = "net_rows.json"
 LEARN_ROWS = 100_000  # for what a net learns of the columns before its first step
@@ -93,7 +93,7 @@ def tensors(inputs: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> "Ro
 
     import torch
 
-    from framework.training.batches import Rows
+    from framework.training.rows import Rows
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -19,7 +19,8 @@ from framework.problem import Kind
 if TYPE_CHECKING:
     import torch
 
-    from framework.training.loop import Loss, Rows
+    from framework.training.loop import Loss
+    from framework.training.rows import Rows
 
 LEAST_WINDOWS = 16
 LEAST_STEPS = 8  # from look to look; a few windows are gone through as often as that takes
@@ -141,7 +142,7 @@ def _rows(windows: Windows, pairs: tuple[np.ndarray, ...], metric: str, device: 
     """Windows as a loop takes them; each weighs what its error will weigh in the forecast's metric."""
     import torch
 
-    from framework.training.loop import Rows
+    from framework.training.rows import Rows
 
     codes, origins, stops = pairs
     scale = windows.scale(codes, origins)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     import torch
 
-    from framework.training.batches import Part, Rows
+    from framework.training.rows import Part, Rows
 
 T = TypeVar("T")
 DEPTH = 2  # batches that wait, read and decoded

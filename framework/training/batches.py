@@ -1,10 +1,10 @@
 """What a rank learns from, step by step: its part of each batch, the same batches however many ranks there are."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from framework.training.ahead import ahead, sent
+from framework.training.rows import Part, Rows
 
 if TYPE_CHECKING:
     import torch
@@ -14,38 +14,6 @@ if TYPE_CHECKING:
 
 LANES = 12  # equal stretches of a stream that are read side by side: a multiple of the usual numbers of ranks
 BUFFER_ROWS = 65_536  # of a rank, in which a stream is shuffled
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Inputs shape (rows, …), answers shape (rows, …), weights shape (rows,)."""
-
-    inputs: "torch.Tensor"
-    answers: "torch.Tensor"
-    weights: "torch.Tensor"
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def take(self, places: "torch.Tensor | slice") -> "Rows":
-        return Rows(self.inputs[places], self.answers[places], self.weights[places])
-
-    def to(self, device: "torch.device") -> "Rows":
-        return Rows(self.inputs.to(device), self.answers.to(device), self.weights.to(device))
-
-    def pieces(self, count: int) -> "list[Rows]":
-        """As many equal parts, or fewer where there are fewer rows."""
-        parts = (self.inputs.chunk(count), self.answers.chunk(count), self.weights.chunk(count))
-        return [Rows(*each) for each in zip(*parts, strict=True)]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One rank's part of one batch. total: the weight of the whole batch; count: its rows."""
-
-    rows: Rows
-    total: "torch.Tensor | float"
-    count: int
 
 
 class Batches(Protocol):

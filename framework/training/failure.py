@@ -13,6 +13,10 @@ class TrainingError(UserError):
     """A distributed training run that ended without a model: who failed, where, and what to do."""
 
 
+class HorovodLostError(TrainingError):
+    """Ranks died, and too few were left to go on."""
+
+
 def lasting(failures: Mapping[int, BaseException]) -> bool:
     """Whether starting again from the last checkpoint would end the same way. failures: rank → its exception."""
     return any(isinstance(error, (UserError, *LASTING)) for error in failures.values())

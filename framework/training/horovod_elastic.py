@@ -18,10 +18,9 @@ from horovod.runner.gloo_run import create_run_env_vars, create_slot_env_vars
 from horovod.runner.http.http_server import RendezvousServer
 
 from cluster.address import node_address
-from framework.training.failure import TrainingError
+from framework.training.failure import HorovodLostError, TrainingError
 from framework.training.horovod_rank import Ended, Work
-from framework.training.horovod_seats import Seats
-from framework.training.on_horovod import POLL_SECONDS, HorovodLostError
+from framework.training.horovod_seats import POLL_SECONDS, Seats
 
 WAIT_SECONDS = 600  # for enough ranks to go on with
 LIVES = 10  # how often ranks may come or go in one run, for each worker

@@ -11,6 +11,8 @@ from horovod.ray.worker import BaseHorovodWorker
 
 from cluster.resources import Resources
 
+POLL_SECONDS = 0.2  # between two looks at the ranks
+
 
 class Seat(BaseHorovodWorker):  # type: ignore[misc]
     """Horovod's worker, asking for its node in the way that Ray 2.60 has not deprecated."""

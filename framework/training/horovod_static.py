@@ -7,10 +7,9 @@ import ray
 from horovod.ray import RayExecutor
 
 from cluster.address import node_address
-from framework.training.failure import TrainingError
+from framework.training.failure import HorovodLostError, TrainingError
 from framework.training.horovod_rank import Ended, Work
-from framework.training.horovod_seats import Seated, Seats
-from framework.training.on_horovod import POLL_SECONDS, HorovodLostError
+from framework.training.horovod_seats import POLL_SECONDS, Seated, Seats
 
 MEET_SECONDS = 60  # for the ranks to find each other
 LAST_WORDS_SECONDS = 5.0  # the others', once one rank has failed: which of them was the cause?

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from framework.contenders.watch import Watch
-from framework.training.batches import Batches, Part, Shuffled
-from framework.training.batches import Rows as Rows
+from framework.training.batches import Batches, Shuffled
 from framework.training.crew import Alone, Crew, State
 from framework.training.failure import TrainingError
 from framework.training.plan import LOOK_ROWS, Plan
 from framework.training.pulse import Pulse
+from framework.training.rows import Part, Rows
 
 if TYPE_CHECKING:
     import torch

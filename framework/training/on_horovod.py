@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from cluster.resources import Resources
 from cluster.user_error import UserError
 from framework.contender import Context
-from framework.training.failure import TrainingError
+from framework.training.failure import HorovodLostError, TrainingError
 
 if TYPE_CHECKING:
     from framework.training.crew import Crew
     from framework.training.horovod_rank import Ended, Work
 
+__all__ = ["HorovodLostError", "HorovodMissingError", "HorovodStartError", "run"]
+
 START_SECONDS = 60.0
-POLL_SECONDS = 0.2
 GRACE_SECONDS = 1.0  # past the deadline, for loops that look at it themselves
 
 
@@ -26,10 +27,6 @@ class HorovodMissingError(UserError):
 
 class HorovodStartError(TrainingError):
     """Too few ranks started in time."""
-
-
-class HorovodLostError(TrainingError):
-    """Ranks died, and too few were left to go on."""
 
 
 def run(

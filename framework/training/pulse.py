@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import torch
 
     from framework.contenders.watch import Watch
-    from framework.training.batches import Part, Rows
     from framework.training.crew import Crew
+    from framework.training.rows import Part, Rows
 
 SECONDS = 0.1  # between two questions
 FORWARD = 0.4  # of the time of a step, for an answer to as many rows

@@ -17,13 +17,14 @@ from sklearn.datasets import load_diabetes
 from framework.contender import Context
 from framework.contenders.watch import Watch
 from framework.data.frame import Frame, Truth
-from framework.training.batches import Batches, Rows, Shuffled, Streamed
+from framework.training.batches import Batches, Shuffled, Streamed
 from framework.training.checkpoint import STATE, flaw, pack, read_state, seal, unpack, write_state
 from framework.training.crew import Alone, State
 from framework.training.failure import TrainingError
 from framework.training.loop import train_together
 from framework.training.plan import Plan
 from framework.training.pulse import fingerprint
+from framework.training.rows import Rows
 
 PLAN = Plan(looks=3, batch=64, learning_rate=0.01, weight_decay=0.01, seed=5)
 
