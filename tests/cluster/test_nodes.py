@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.nodes import Nodes, NodesError, alive
+from cluster.nodes import Nodes, NodesError
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,3 @@ def test_a_node_that_cannot_start_says_what_it_printed(cluster: Nodes) -> None:
     with pytest.raises(NodesError, match=r"a node ended; it printed:\n(.|\n)*resources"):
         cluster.add(resources={"CPU": 1})
     assert len(cluster.nodes) == nodes
-
-
-def test_alive_counts_the_nodes(cluster: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.setenv(name, cluster.environment[name])
-    assert alive() == count(cluster)

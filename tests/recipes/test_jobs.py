@@ -71,7 +71,8 @@ def test_a_job_is_followed_and_stopped_and_nothing_of_it_runs_on(cluster: Nodes)
     assert started.returncode == 0, started.stderr
     wait_for(lambda: "split stratified" in ray_job(cluster, "logs", "long").stdout)
     assert ray_job(cluster, "stop", "long").returncode == 0
-    assert "was stopped" in ray_job(cluster, "status", "long").stderr
+    told = ray_job(cluster, "status", "long")
+    assert "was stopped" in told.stdout + told.stderr
     wait_for(lambda: not [line for node in cluster.nodes for line in titles(node) if "recipes.contest" in line])
     wait_for(lambda: not [line for node in cluster.nodes for line in titles(node) if "ray::fit" in line])
 

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,17 @@ def counted(facts: dict[str, Any]) -> dict[str, Any]:
     return {"begin": begin, "size": on_ray.size()}
 
 
-def alive() -> list[str]:
-    """The actors that still live; not the one that Ray itself keeps for each cluster."""
+def alive(others: Collection[str] = ()) -> list[str]:
+    """The actors that live, but for these; and not the one that Ray itself keeps for each cluster."""
+    found = living().items()
+    return [name for key, name in found if key not in others and name != "_AutoscalingCoordinatorActor"]
+
+
+def living() -> dict[str, str]:
+    """id → class of every actor of the session: other tests' may be about to leave."""
     from ray._private.state import actors
 
-    living = [actor["ActorClassName"] for actor in actors().values() if actor["State"] != "DEAD"]
-    return [name for name in living if name != "_AutoscalingCoordinatorActor"]
+    return {key: actor["ActorClassName"] for key, actor in actors().items() if actor["State"] != "DEAD"}
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
@@ -67,6 +72,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
 
 
 def test_a_killed_worker_costs_what_came_after_the_last_checkpoint(ray_session: Session, tmp_path: Path) -> None:
+    others = living()
     heard: list[tuple[int, dict[str, float]]] = []
     context = Context(folder=tmp_path, sink=lambda step, metrics: heard.append((step, metrics)))
     told = on_ray.run(counted, {"steps": 6, "die": 4}, engine="torch", resources=TWO, context=context)
@@ -74,7 +80,7 @@ def test_a_killed_worker_costs_what_came_after_the_last_checkpoint(ray_session: 
     assert told["begin"] in (4, 5)  # the step of the kill may have been kept by the other rank
     assert (5, {"loss": 1.0 / 6}) in heard
     assert (5, {"kept": 1.0}) in heard
-    assert wait_until(lambda: not alive()), alive()
+    assert wait_until(lambda: not alive(others)), alive(others)
     assert wait_until(lambda: ray.available_resources().get("CPU") == 2.0)
 
 
@@ -108,21 +114,24 @@ def test_an_error_of_ours_ends_the_run_at_once_and_comes_home_as_itself(ray_sess
 
 
 def test_a_run_past_its_deadline_is_ended(ray_session: Session, tmp_path: Path) -> None:
+    others = living()
     context = Context(folder=tmp_path, deadline=time.time() + 2)
     with pytest.raises(TrainingError, match="not done at their deadline"):
         on_ray.run(counted, {"steps": 1, "hang": 0}, engine="torch", resources=ONE, context=context)
-    assert wait_until(lambda: not alive()), alive()
+    assert wait_until(lambda: not alive(others)), alive(others)
 
 
 def test_a_killed_fit_leaves_no_actor_and_no_cpu_taken(ray_session: Session, tmp_path: Path) -> None:
+    others = living()
+
     def fit(folder: str) -> None:
         context = Context(folder=Path(folder))
         on_ray.run(counted, {"steps": 1, "hang": 0}, engine="torch", resources=ONE, context=context)
 
     running = ray.remote(num_cpus=0, max_retries=0)(fit).remote(str(tmp_path))
-    assert wait_until(lambda: "RayTrainWorker" in alive(), 60)
+    assert wait_until(lambda: "RayTrainWorker" in alive(others), 60)
     ray.cancel(running, force=True)
-    assert wait_until(lambda: not alive()), alive()
+    assert wait_until(lambda: not alive(others)), alive(others)
     assert wait_until(lambda: ray.available_resources().get("CPU") == 2.0)
 
 
