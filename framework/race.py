@@ -1,6 +1,5 @@
 """Fits under way on a Ray cluster: started, heard, ended in time, whatever they do."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,8 +8,6 @@ from typing import Any, Self
 from framework.attempt import Crash, Fit, Report, Reports, attempt
 from framework.contender import Contender
 from framework.data.frame import Fold
-
-log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 1.5  # how long past its time a fit may still hand in its model before its process is killed

@@ -44,22 +44,16 @@ class Alone:
         self.context.report(step, **metrics)
 
     def keep(self, step: int, write: Callable[[Path], None]) -> None:
-        from framework.training.checkpoint import seal
-
         if self.context.checkpoints is None:
             return
         import tempfile
 
-        from pyarrow import fs
+        from framework.training.checkpoint import seal
 
-        shelf = self._shelf
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
             write(Path(folder))
             seal(Path(folder))
-            system, path = fs.FileSystem.from_uri(shelf.uri)
-            place = f"{path}/{shelf.next_name()}"
-            system.create_dir(place, recursive=True)
-            fs.copy_files(folder, place, destination_filesystem=system)
+            self._shelf.put(Path(folder))
 
     @contextmanager
     def newest(self) -> Iterator[Path | None]:
@@ -75,11 +69,9 @@ class Alone:
 
     @property
     def _shelf(self) -> Any:
-        from framework.training.on_ray import RUN
-        from framework.training.shelf import Shelf
+        from framework.training.shelf import shelf_of
 
-        place = str(self.context.checkpoints)
-        return Shelf(f"{place if '://' in place else Path(place).absolute()}/{RUN}")
+        return shelf_of(str(self.context.checkpoints))
 
 
 @dataclass

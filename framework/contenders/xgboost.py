@@ -20,7 +20,6 @@ from framework.contenders.boosting import (
     pairs,
     scoring,
 )
-from framework.contenders.boosting import larger_step as larger_step
 from framework.contenders.boosting_crew import Alone
 from framework.contenders.native import Native
 from framework.contenders.probabilities import pair

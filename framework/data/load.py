@@ -62,15 +62,10 @@ def load(
     test: the share of the rows kept for the winner; valid: the share of the rest to choose by.
     Raises DataError, ProblemError or SchemaError: one sentence that says what is wrong, where, and what to do.
     """
-    given: dict[str, Any] = {
-        "target": target, "kind": kind, "metric": metric, "name": name, "silo": silo, "group": group, "time": time,
-        "series": series, "horizon": horizon, "weight": weight, "ignored": tuple(ignored) or None,
-    }  # fmt: skip
-    given = {key: value for key, value in given.items() if value is not None}
-    if problem is not None and given:
-        raise ProblemError(
-            f"a problem and also {', '.join(given)} were given. Pass one of them; `replace` changes one."
-        )
+    given = given_fields(
+        problem, target=target, kind=kind, metric=metric, name=name, silo=silo, group=group, time=time, series=series,
+        horizon=horizon, weight=weight, ignored=tuple(ignored) or None,
+    )  # fmt: skip
     table = open_table(source)
     if len(table.frame) < LEAST_ROWS:
         raise DataError(
@@ -109,6 +104,16 @@ def load(
         table.source, problem.kind, problem.metric, problem.target, split.how, len(train), len(chosen), len(tested),
     )  # fmt: skip
     return split
+
+
+def given_fields(problem: Problem | None, **fields: Any) -> dict[str, Any]:
+    """The fields of a problem that were given. Raises ProblemError where a whole problem was given beside them."""
+    given = {key: value for key, value in fields.items() if value is not None}
+    if problem is not None and given:
+        raise ProblemError(
+            f"a problem and also {', '.join(given)} were given. Pass one of them; `replace` changes one."
+        )
+    return given
 
 
 def _inferred(frame: pd.DataFrame, given: dict[str, Any]) -> Problem:

@@ -17,14 +17,14 @@ from framework.data.answer_key import Seen
 from framework.data.cut import TEST, TRAIN, VALID, Cut
 from framework.data.data_error import DataError
 from framework.data.frame import Fold, Frame
-from framework.data.load import load
+from framework.data.load import given_fields, load
 from framework.data.parquet import Footers, footers
 from framework.data.passes import count, gather
 from framework.data.quality import Quality, assess
 from framework.data.schema import Schema, survey
 from framework.data.shards import Shards
 from framework.data.split import Split
-from framework.problem import Kind, Problem, ProblemError
+from framework.problem import Kind, Problem
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +65,10 @@ def stream(
     target and group columns, and over all, block by block by pyarrow: every Ray Data execution costs seconds.
     Raises DataError, ProblemError or SchemaError as `load` does; DataError for a question that needs rows in order.
     """
-    given: dict[str, Any] = {
-        "target": target, "kind": kind, "metric": metric, "name": name, "silo": silo, "group": group, "time": time,
-        "series": series, "horizon": horizon, "weight": weight, "ignored": tuple(ignored) or None,
-    }  # fmt: skip
-    given = {key: value for key, value in given.items() if value is not None}
-    if problem is not None and given:
-        raise ProblemError(
-            f"a problem and also {', '.join(given)} were given. Pass one of them; `replace` changes one."
-        )
+    given = given_fields(
+        problem, target=target, kind=kind, metric=metric, name=name, silo=silo, group=group, time=time, series=series,
+        horizon=horizon, weight=weight, ignored=tuple(ignored) or None,
+    )  # fmt: skip
     if not (0 < test < 1 and 0 <= valid < 1):
         raise DataError(f"test={test:g} and valid={valid:g} are shares: 0 < test < 1, 0 ≤ valid < 1.")
     found = _files(source, folder, always)

@@ -27,18 +27,13 @@ class HorovodShelf:
             ) from error
 
     def _write(self, packed: bytes) -> None:
-        from pyarrow import fs
-
-        system, path = fs.FileSystem.from_uri(self.uri)
         shelf = Shelf(self.uri)
-        name = shelf.next_name()
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
             (Path(folder) / STATE).write_bytes(packed)
             seal(Path(folder))
-            system.create_dir(f"{path}/{name}")
-            fs.copy_files(folder, f"{path}/{name}", destination_filesystem=system)
+            shelf.put(Path(folder))
         for old in shelf.names()[:-KEPT]:
-            system.delete_dir(f"{path}/{old}")
+            shelf.drop(old)
 
     def newest(self, tell: Callable[[str], None]) -> bytes:
         """The newest whole checkpoint; b"" where there is none. `tell` hears which it is, and which are not whole."""

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.resources import Resources
@@ -57,11 +56,11 @@ def run(
     import ray
 
     from framework.training.horovod_rank import Mailbox, Work
-    from framework.training.on_ray import RUN
+    from framework.training.shelf import shelf_of
 
     fewest_asked = Resources(resources.cpus, resources.gpus, workers=fewest or resources.workers)
     fewest_asked.check(ray.cluster_resources(), who="Horovod")
-    checkpoints = f"{_absolute(context.checkpoints)}/{RUN}" if context.checkpoints else None
+    checkpoints = shelf_of(context.checkpoints).uri if context.checkpoints else None
     here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}
     mailbox = ray.remote(Mailbox).options(num_cpus=0, label_selector=here).remote()
     work = Work(loop, ray.put(facts), checkpoints, mailbox, resources.gpus, elastic=fewest is not None)
@@ -112,7 +111,3 @@ def _launch(
         return run_elastic(work, seats, fewest=fewest, deadline=deadline, listen=listen)
     finally:
         seats.close()
-
-
-def _absolute(place: str) -> str:
-    return place.rstrip("/") if "://" in place else str(Path(place).absolute())

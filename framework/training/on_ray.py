@@ -6,18 +6,16 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
 from cluster.resources import Resources
 from framework.contender import Context
 from framework.training.failure import TrainingError, of_controller, of_workers
 from framework.training.seat import enter, newest, rank, remark, report, size
-from framework.training.shelf import KEPT, Shelf
+from framework.training.shelf import KEPT, RUN, absolute, shelf_of
 
 __all__ = ["RUN", "newest", "rank", "remark", "report", "run", "size"]
 
-RUN = "run"  # the one run of a checkpoint folder: the same name is how Ray Train goes on with it
 FAILURES = 3  # lost workers, until the run ends
 ELASTIC_FAILURES = 20  # the same where nodes come and go
 START_SECONDS = 30.0  # for a group of workers to get its CPUs, until its size is thought over
@@ -57,7 +55,7 @@ def run(
     for name in ("ray.train", "ray.data"):
         if logging.getLogger(name).level == logging.NOTSET:
             logging.getLogger(name).setLevel(logging.WARNING)
-    shelf = Shelf(f"{_absolute(context.checkpoints)}/{RUN}") if context.checkpoints else None
+    shelf = shelf_of(context.checkpoints) if context.checkpoints else None
     folder = context.checkpoints or str(context.folder.absolute())
     here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}
     guard = ray.remote(Guard).options(num_cpus=0, lifetime="detached", label_selector=here).remote()
@@ -96,7 +94,7 @@ def run(
             ),
             run_config=RunConfig(
                 name=RUN if shelf is not None else f"run-{uuid.uuid4().hex[:12]}",
-                storage_path=_absolute(folder),
+                storage_path=absolute(folder),
                 checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
                 failure_config=FailureConfig(
                     max_failures=FAILURES if fewest is None else ELASTIC_FAILURES,
@@ -159,7 +157,3 @@ def _each(resources: Resources) -> dict[str, float]:
     if resources.memory_gigabytes:
         each["memory"] = resources.memory_gigabytes * 2**30
     return each
-
-
-def _absolute(place: str) -> str:
-    return place.rstrip("/") if "://" in place else str(Path(place).absolute())

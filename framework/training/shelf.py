@@ -14,6 +14,7 @@ from framework.training.checkpoint import flaw
 PREFIX = "checkpoint_"
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # what Ray Train believes to be there
 KEPT = 3  # newest checkpoints
+RUN = "run"  # the one run of a checkpoint folder: the same name is how Ray Train goes on with it
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,19 @@ class Shelf:
     def next_name(self) -> str:
         """A name that no checkpoint had: one that is written anew must not be half the old one."""
         return f"{PREFIX}{max(map(_order, self.names()), default=0) + 1:06d}"
+
+    def put(self, folder: Path) -> None:
+        """Keeps a sealed local folder as the newest checkpoint. Raises OSError where nothing can be written."""
+        from pyarrow import fs
+
+        system, path = self._place
+        place = f"{path}/{self.next_name()}"
+        system.create_dir(place, recursive=True)
+        fs.copy_files(str(folder), place, destination_filesystem=system)
+
+    def drop(self, name: str) -> None:
+        system, path = self._place
+        system.delete_dir(f"{path}/{name}")
 
     @contextmanager
     def open(self, name: str) -> Iterator[Path]:
@@ -92,11 +106,10 @@ class Shelf:
     def tidy(self) -> list[str]:
         """Takes away what a failed attempt left: checkpoints older than the newest that Ray Train counts, and not
         counted by it. Returns their names."""
-        system, path = self._place
         listed = [name for name in self.names() if name in _named(self._snapshot() or {})]
         left = [name for name in self.names() if listed and name not in listed and _order(name) < _order(listed[-1])]
         for name in left:
-            system.delete_dir(f"{path}/{name}")
+            self.drop(name)
         return left
 
     def _snapshot(self) -> dict[str, Any] | None:
@@ -112,6 +125,16 @@ class Shelf:
             except ValueError:
                 return {}
         return told if isinstance(told, dict) else {}
+
+
+def shelf_of(checkpoints: str) -> Shelf:
+    """Where the run of a `context.checkpoints` keeps what it goes on from."""
+    return Shelf(f"{absolute(checkpoints)}/{RUN}")
+
+
+def absolute(place: str) -> str:
+    """A folder by its whole path, or a URI as it is."""
+    return place.rstrip("/") if "://" in place else str(Path(place).absolute())
 
 
 def _named(snapshot: dict[str, Any]) -> list[str]:

@@ -10,11 +10,12 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from framework.contender import Context
+from framework.contenders.boosting import larger_step
 from framework.contenders.clusters import HDBSCAN, KMeans
 from framework.contenders.constant import Constant
 from framework.contenders.linear import Linear
 from framework.contenders.preprocess import dense
-from framework.contenders.xgboost import XGBoost, XGBoostModel, larger_step
+from framework.contenders.xgboost import XGBoost, XGBoostModel
 from framework.data.frame import Fold
 from framework.data.load import load
 from framework.data.split import Split
