@@ -6,6 +6,7 @@ environment's XGBoost opens it. At its top this file imports only what both inte
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -164,7 +165,9 @@ def boost(
     Returns the booster up to its best round as UBJ bytes (uint8) under "booster", and the fact "rounds".
     """
     os.environ["RXGB_ELASTIC_RESTART_RESOURCE_CHECK_S"] = str(LOOK_SECONDS)
-    from xgboost_ray import RayDMatrix, RayParams, train
+    from xgboost_ray import RayDMatrix, RayParams, main, train
+
+    main._train = _counted(main._train)
 
     class Matrix(RayDMatrix):  # type: ignore[misc]
         """xgboost-ray forgets the columns' types on the way: codes would be read as quantities."""
@@ -199,6 +202,19 @@ def boost(
     if best < booster.num_boosted_rounds():
         booster = booster[:best]
     return {"booster": np.frombuffer(booster.save_raw("ubj"), dtype=np.uint8)}, {"rounds": best}
+
+
+def _counted(train: Callable[..., Any]) -> Callable[..., Any]:
+    """xgboost-ray's one attempt at training, which forgets to count the rows where nothing was left to train.
+
+    That is so when a worker is lost, or comes back, after the last round: its caller would end in a KeyError.
+    """
+
+    def attempt(*args: Any, **settings: Any) -> Any:
+        booster, scores, results = train(*args, **settings)
+        return booster, scores, {"total_n": 0, **results}
+
+    return attempt
 
 
 def _rounds(metric: str, patience: int, larger: bool, deadline: float, tell: Tell) -> Any:

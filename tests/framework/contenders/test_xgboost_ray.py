@@ -44,6 +44,20 @@ def both(arrays, *, asked, tell, **facts):
     booster.load_model(bytearray(home["booster"].tobytes()))
     rows = xgboost.DMatrix(arrays[asked], feature_types=facts["types"], enable_categorical=True)
     return {**home, "predicted": booster.predict(rows), "trees": booster.predict(rows, pred_leaf=True)}, found
+
+def lost_at_the_end(arrays, *, tell, **facts):
+    """As `boost`, with a worker lost after its last round, before xgboost-ray has its answer."""
+    from ray.exceptions import RayActorError
+    from xgboost_ray import main
+    attempt, lost = main._train, []
+    def losing(*args, **settings):
+        booster, scores, results = attempt(*args, **settings)
+        if not lost:
+            lost.append(results.pop("total_n"))
+            raise RayActorError()
+        return booster, scores, results
+    main._train = losing
+    return boost(arrays, tell=tell, **facts)
 '''
 
 
@@ -179,6 +193,31 @@ def test_training_goes_on_when_a_worker_is_killed() -> None:
     assert model.booster.num_boosted_rounds() == model.found["rounds"] <= rounds
     errors = model.predict(fold.valid.X) - fold.valid.y
     assert np.sqrt(np.mean(errors**2)) < 0.85 * np.std(fold.valid.y)
+
+
+def test_a_worker_lost_after_the_last_round_costs_nothing(
+    penguins: Fold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "far_both.py").write_text(FAR, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    native = Native.learn(penguins.schema, penguins.train.X, seed=0)
+    home, facts = Env("xgboost_ray", everywhere=True, hear=lambda told: None).call(
+        "far_both:lost_at_the_end",
+        {**_arrays(native, penguins.train, "train"), **_arrays(native, penguins.valid, "valid")},
+        engine=engine(objective="multi:softprob", num_class=3, eval_metric="mlogloss"),
+        types=["c" if code else "q" for code in native.categorical],
+        rounds=7,
+        patience=0,
+        larger=False,
+        workers=2,
+        cpus=1,
+        gpus=0,
+        deadline=time.time() + 120,
+    )
+    assert 0 < facts["rounds"] <= 7
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(home["booster"].tobytes()))
+    assert booster.num_boosted_rounds() == facts["rounds"]
 
 
 def test_it_is_done_before_its_deadline(learned: Learned) -> None:
