@@ -5,7 +5,7 @@ import tarfile
 import tempfile
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,7 @@ class Report:
     metrics: dict[str, float]
     time: float  # seconds of time.time()
     remark: str = ""
+    held: int = 0  # which of the contest's folds was held out
 
 
 class Reports:
@@ -78,15 +79,18 @@ def attempt(
     seed: int,
     checkpoints: str | None,
     reports: object,
+    held: tuple[int, np.ndarray] | None = None,
 ) -> tuple[Fit | Crash, bytes]:
     """Fits a contender on a worker and packs its model; an exception comes home as a Crash, never as itself.
 
     pooled: learn from train and validation rows together. deadline: in seconds of time.time(), whenever the fit
-    starts; seconds: how long it may take once it has started.
+    starts; seconds: how long it may take once it has started. held: one of the folds that the contest's rows are dealt
+    into, by number, and the rows that it holds out.
     """
     began = time.time()
-    sender = _Sender(contender.name, pooled, reports)
-    sender.send([Report(contender.name, pooled, 0, {}, began)])
+    sender = _Sender(Report(contender.name, pooled, 0, {}, began, held=held[0] if held else 0), reports)
+    sender.send([sender.first])
+    given = fold.pooled() if pooled else fold if held is None else fold.holding(held[1])
     asked = contender.resources
     try:
         with tempfile.TemporaryDirectory(prefix="fit-") as folder:
@@ -100,11 +104,11 @@ def attempt(
                 teller=sender.remark,
                 checkpoints=checkpoints,
             )
-            model = contender.fit(fold.pooled() if pooled else fold, context)
+            model = contender.fit(given, context)
         seconds = time.time() - began
         packed = pack(model)
         # What is scored is the model as it will be opened, not the one in this process's memory.
-        predicted = unpack(packed).predict(fold.valid.X)
+        predicted = unpack(packed).predict((fold if pooled else given).valid.X)
         return Fit(predicted, seconds, contender.settled(model), tuple(sender.remarks)), packed
     except UserError as error:  # a sentence for a person, whatever its class is called
         return Crash("", str(error), traceback.format_exc()), b""
@@ -139,9 +143,8 @@ def unpack(packed: bytes) -> Model:
 class _Sender:
     """Sends reports in bunches: a boosting round must not cost a message."""
 
-    def __init__(self, contender: str, refit: bool, reports: object) -> None:
-        self.contender = contender
-        self.refit = refit
+    def __init__(self, first: Report, reports: object) -> None:
+        self.first = first
         self.reports = reports
         self.kept: list[Report] = []
         self.remarks: list[str] = []
@@ -149,13 +152,13 @@ class _Sender:
 
     def keep(self, step: int, metrics: dict[str, float]) -> None:
         now = time.time()
-        self.kept.append(Report(self.contender, self.refit, step, metrics, now))
+        self.kept.append(replace(self.first, step=step, metrics=metrics, time=now))
         if now - self.sent > FLUSH_SECONDS:
             self.flush()
 
     def remark(self, sentence: str) -> None:
         self.remarks.append(sentence)
-        self.kept.append(Report(self.contender, self.refit, 0, {}, time.time(), sentence))
+        self.kept.append(replace(self.first, time=time.time(), remark=sentence))
         self.flush()
 
     def flush(self) -> None:

@@ -12,25 +12,26 @@ import numpy as np
 from cluster.connect import Session, connect
 from cluster.resources import Resources
 from cluster.user_error import UserError
-from framework.attempt import Fit, Report, unpack
-from framework.contender import Contender
-from framework.contenders.blend import Blend, BlendModel
+from framework.attempt import Report, unpack
+from framework.contender import Contender, Model
+from framework.contenders.blend import Blend, BlendModel, bagged, select
+from framework.contenders.constant import Constant
+from framework.data.frame import Truth
+from framework.data.kfold import k_fold
 from framework.data.split import Split
 from framework.leaderboard import Entry, Failure, Leaderboard, Winner
 from framework.metric import Metric, metric
 from framework.observer import Observer
 from framework.predictor import Predictor
 from framework.race import Done, Lost, Race
+from framework.ranked_on import RankedOn
+from framework.schedule import LEAST_SECONDS, Schedule
 from framework.statistics import interval, noise
 
 log = logging.getLogger(__name__)
 
 REFIT_SHARE = 0.3  # of the contest's time, kept for fitting the winner once more on all rows but the test's
-FLOORS = 2  # the first contenders, which start whatever the time: there is always a leaderboard
-FLOOR_SECONDS = 6.0  # what these get at the least
-PATIENCE = 2.0  # how many times its even share of the time left one contender may take
-
-
+CLOSING_SHARE = 0.06  # of the time, kept for blending what was fit on folds, and for the test
 TIED = 0.05  # the p-value from which two entries count as not told apart
 
 
@@ -46,6 +47,7 @@ def compete(
     deadline: float | None = None,
     seed: int | None = None,
     workers: int | None = None,
+    folds: int = 1,
     refit: bool = True,
     checkpoints: str | None = None,
     observers: Iterable[Observer] = (),
@@ -58,11 +60,15 @@ def compete(
     contest with the leaderboard so far. The winner is the entry with the best validation score, or a blend that the
     paired bootstrap does not tell apart from it.
     workers: CPUs that fits may use at once; all of the cluster's by default.
-    refit: fit the winner once more on train and validation rows together, where time allows.
+    folds: from 2, every contender is fit once for each fold of train and validation rows together, ranked on all of
+    these rows, each predicted by the model that has not seen it, and its model is the mean of its folds'. A contender
+    whose folds cannot all be done in time is ranked no further than its first; where that is so for all, the first
+    fold's rows are those ranked on. 1: the split's own validation rows.
+    refit: fit the winner once more on train and validation rows together, where time allows and one model is one fit.
     checkpoints: a folder or URI that every node reaches: distributed fits keep their checkpoints there, and a contest
     that finds some of an earlier one there goes on from them (same split and contenders: that is the caller's promise).
-    Raises ContestError for an empty list, two of one name, or a contender that cannot answer this kind of question;
-    ResourcesError for a contender that the cluster can never hold.
+    Raises DataError for rows that cannot be dealt into folds; ContestError for an empty list, two of one name, or a
+    contender that cannot answer this kind of question; ResourcesError for a contender that the cluster can never hold.
     """
     end = deadline if deadline is not None else time.time() + 60 * minutes
     session = connect()
@@ -73,81 +79,137 @@ def compete(
             raise ContestError(f"workers is {workers}; a contest needs one CPU at least. Leave it out for all.")
         Resources(workers=workers).check(session.resources, who="the contest")
         cpus = float(workers)
-    contest = _Contest(split, end=end, seed=split.seed if seed is None else seed, observers=list(observers))
+    seed = split.seed if seed is None else seed
+    held = k_fold(split.fold, folds, seed=seed) if folds != 1 else []
+    contest = _Contest(split, held, end=end, seed=seed, observers=list(observers))
     return contest.run(contenders, cpus=cpus, refit=refit, checkpoints=checkpoints)
 
 
 class _Contest:
     """The state of one contest while it runs."""
 
-    def __init__(self, split: Split, *, end: float, seed: int, observers: list[Observer]) -> None:
-        self.split, self.end, self.seed, self.observers = split, end, seed, observers
+    def __init__(
+        self, split: Split, held: list[np.ndarray], *, end: float, seed: int, observers: list[Observer]
+    ) -> None:
+        self.split, self.held, self.end, self.seed, self.observers = split, held, end, seed, observers
         self.metric: Metric = metric(split.problem.metric)
-        self.truth = split.fold.valid.truth
+        self.ranked_on = RankedOn.of(split.fold, held)
         self.entries: list[Entry] = []
         self.failures: list[Failure] = []
-        self.fits: dict[str, Fit] = {}
-        self.packed: dict[str, Any] = {}  # name → reference to the model's archive
-        self.refitted: set[str] = set()
+        self.done: dict[str, dict[int, Done]] = {}  # contender → fold held out → its fit
+        self.refits: dict[str, Any] = {}  # name → reference to the archive of the model fit once more
         self.weights: dict[str, dict[str, float]] = {}  # blend → its members' weights
         self.noises: dict[tuple[str, str], float] = {}
 
+    @property
+    def folds(self) -> int:
+        return self.ranked_on.folds
+
+    @property
+    def truth(self) -> Truth:
+        return self.ranked_on.truth
+
     def run(self, contenders: Sequence[Contender], *, cpus: float, refit: bool, checkpoints: str | None) -> Leaderboard:
         began = time.time()
-        kept = (self.end - began) * REFIT_SHARE if refit and self.end < math.inf else 0.0
+        share = CLOSING_SHARE if self.held else REFIT_SHARE if refit else 0.0
+        kept = (self.end - began) * share if self.end < math.inf else 0.0
         blends = [c for c in contenders if isinstance(c, Blend) and not c.members]
         single = _spread([c for c in contenders if c not in blends], cpus)
         self._tell("entered", [*single, *blends])
         winner, interrupted = None, False
-        with Race(self.split.fold, seed=self.seed, cpus=cpus, hear=self._heard, checkpoints=checkpoints) as race:
+        with Race(
+            self.split.fold, seed=self.seed, cpus=cpus, hear=self._heard, checkpoints=checkpoints, held=self.held
+        ) as race:
             try:
                 self._fit_all(race, single, until=self.end - kept)
+                self._close_folds()
                 self._blend(blends)
-                if self.entries and refit:
+                if self.entries and refit and self.folds == 1:
                     self._refit(race, list(self._members(self._best())))
                 winner = self._open_test() if self.entries else None
             except KeyboardInterrupt:
                 interrupted = True
                 for lost in race.stop("interrupted"):
                     self._lose(lost)
+                self._close_folds()
                 winner = self._open_test() if self.entries else None
         board = self._board(winner, seconds=time.time() - began, interrupted=interrupted)
         self._tell("closed", board)
         return board
 
     def _fit_all(self, race: Race, contenders: list[Contender], *, until: float) -> None:
-        """Every contender once, on the training rows; the first ones whatever the time."""
-        waiting = list(contenders)
-        while waiting or race.running:
-            while waiting and race.has_room(waiting[0]):
-                contender = waiting.pop(0)
-                least = FLOOR_SECONDS if contender in contenders[:FLOORS] else 0.0
-                left = max(until - time.time(), least)
-                if left < 1.0:
-                    self._lose(Lost(contender, "not started", "no time was left for it", 0.0, refit=False))
+        """Every contender, on the training rows or on each fold; the first ones whatever the time."""
+        schedule = Schedule(
+            contenders, folds=len(race.held) or 1, cpus=race.cpus, until=until, promising=self._promising
+        )
+        while True:
+            while (job := schedule.next(time.time(), running=len(race.running))) and race.has_room(job.contender):
+                schedule.started(job)
+                if job.seconds < LEAST_SECONDS:
+                    self._lose(Lost(job.contender, "not started", "no time was left for it", 0.0, refit=False))
                     continue
-                share = PATIENCE * left * race.cpus / (1 + len(waiting) + len(race.running))
-                race.start(contender, seconds=max(min(share, left), least), until=time.time() + left)
-            self._take(race)
+                limit = max(until, time.time() + job.seconds)
+                race.start(job.contender, seconds=job.seconds, until=limit, held=job.fold)
+            if job is None and not race.running:
+                return
+            for outcome in race.poll():
+                name = outcome.contender.name
+                if isinstance(outcome, Done) and self._keep(outcome):
+                    schedule.ended(name, outcome.fit.seconds)
+                else:
+                    schedule.lost(name)
+                    if isinstance(outcome, Lost):
+                        self._lose(outcome)
 
-    def _take(self, race: Race) -> None:
-        for outcome in race.poll():
-            if isinstance(outcome, Lost):
-                self._lose(outcome)
-            elif outcome.refit:
-                self.packed[outcome.contender.name] = outcome.packed
-                self.refitted.add(outcome.contender.name)
-            else:
-                self._score(outcome)
+    def _is_lost(self, name: str) -> bool:
+        return any(failure.name == name for failure in self.failures)
 
-    def _score(self, done: Done) -> None:
-        predicted, seconds = done.fit.predicted, done.fit.seconds
+    def _keep(self, done: Done) -> bool:
+        """Keeps a fit, and enters its contender when that was the last one it lacked. False: it is lost."""
+        name, predicted = done.contender.name, done.fit.predicted
+        if self._is_lost(name):
+            return False
         if not np.isfinite(predicted).all():
-            self._lose(Lost(done.contender, "failed", "it predicts values that are not finite", seconds, refit=False))
+            reason = "it predicts values that are not finite"
+            self._lose(Lost(done.contender, "failed", reason, done.fit.seconds, refit=False))
+            return False
+        folds = self.done.setdefault(name, {})
+        folds[done.held] = done
+        if len(folds) == self.folds:
+            self._rank(name)
+        return not self._is_lost(name)
+
+    def _rank(self, name: str) -> None:
+        fits = {held: self.done[name][held].fit for held in range(self.folds)}
+        remarks = dict.fromkeys(remark for fit in fits.values() for remark in fit.remarks)
+        predicted = self.ranked_on.joined({held: fit.predicted for held, fit in fits.items()})
+        seconds, contender = sum(fit.seconds for fit in fits.values()), self.done[name][0].contender
+        self._enter(contender, predicted, self.metric.score(self.truth, predicted), seconds, "; ".join(remarks))
+
+    def _promising(self, names: list[str]) -> list[str]:
+        """Contenders by what their first folds tell: those that a blend of all would weigh most, then the best."""
+        first = self.ranked_on.first()
+        answers = {name: fits[0].fit.predicted for name, fits in self.done.items() if 0 in fits}
+        weights = select(answers, first.truth, self.metric)
+        sign = 1 if self.metric.direction == "max" else -1
+        scores = {name: sign * self.metric.score(first.truth, answers[name]) for name in names}
+        return sorted(names, key=lambda name: (weights.get(name, 0.0), scores[name]), reverse=True)
+
+    def _close_folds(self) -> None:
+        """What has not been fit on all folds is a row with its reason; where that is all there is, the first fold is
+        what they are ranked on."""
+        if self.folds == 1:
             return
-        self.fits[done.contender.name], self.packed[done.contender.name] = done.fit, done.packed
-        told = "; ".join(done.fit.remarks)
-        self._enter(done.contender, predicted, self.metric.score(self.truth, predicted), seconds, told)
+        if all(isinstance(entry.contender, Constant) for entry in self.entries):
+            self.entries, self.ranked_on = [], self.ranked_on.first()
+            for name in [name for name, fits in self.done.items() if 0 in fits and not self._is_lost(name)]:
+                self._rank(name)
+            return
+        for name, fits in self.done.items():
+            if len(fits) < self.folds and not self._is_lost(name):
+                reason = f"no time for all folds: {len(fits)} of {self.folds} were done"
+                seconds = sum(done.fit.seconds for done in fits.values())
+                self._lose(Lost(next(iter(fits.values())).contender, "not finished", reason, seconds, refit=False))
 
     def _enter(
         self, contender: Contender, predicted: np.ndarray, score: float, seconds: float, remark: str = ""
@@ -162,8 +224,7 @@ class _Contest:
         self._tell("ended", entry)
 
     def _lose(self, lost: Lost) -> None:
-        if lost.refit:
-            log.info("%s: not refit (%s: %s)", lost.contender.name, lost.status, lost.reason)
+        if lost.refit or self._is_lost(lost.contender.name):
             return
         failure = Failure(lost.contender.name, lost.status, lost.reason, lost.seconds, lost.contender, lost.traceback)
         self.failures.append(failure)
@@ -173,7 +234,8 @@ class _Contest:
         """Ensembles of what has finished; each scored on rows that its weights were not chosen on."""
         for blend in blends:
             began = time.time()
-            answers = {entry.name: entry.predicted for entry in self.entries if entry.name in self.packed}
+            fit = [e for e in self.entries if e.name in self.done and not isinstance(e.contender, Constant)]
+            answers = {entry.name: entry.predicted for entry in fit}
             if len(answers) < 2:
                 self._lose(Lost(blend, "not started", "it needs two contenders that finished", 0.0, refit=False))
                 continue
@@ -184,28 +246,32 @@ class _Contest:
 
     def _refit(self, race: Race, names: list[str]) -> None:
         """These once more, with the validation rows among the training rows, where time allows."""
-        more = 1 + len(self.split.fold.valid) / max(1, len(self.split.fold.train))
-        for name in sorted(names, key=lambda n: self.fits[n].seconds):
-            expected, left = 1.0 + 1.3 * more * self.fits[name].seconds, self.end - time.time()
+        more = 1 + len(self.truth) / max(1, len(self.split.fold.train))
+        fits = {name: self.done[name][0].fit for name in names}
+        for name in sorted(names, key=lambda n: fits[n].seconds):
+            expected, left = 1.0 + 1.3 * more * fits[name].seconds, self.end - time.time()
             if expected < left:
-                race.start(self.fits[name].settled, seconds=left, until=self.end, refit=True)
+                race.start(fits[name].settled, seconds=left, until=self.end, refit=True)
             else:
                 log.info("%s: not refit, it would take %.0f s and %.0f s are left", name, expected, left)
         while race.running:
-            self._take(race)
+            for outcome in race.poll():
+                if isinstance(outcome, Done):
+                    self.refits[outcome.contender.name] = outcome.packed
+                else:
+                    log.info("%s: not refit (%s: %s)", outcome.contender.name, outcome.status, outcome.reason)
 
     def _open_test(self) -> Winner:
         """The best entry as a model, and its score on the test rows, which are looked at here and nowhere else."""
-        import ray
-
         best = self._best()
         members = self._members(best)
-        models = {name: unpack(ray.get(self.packed[name])) for name in members}
+        models = {name: self._model(name) for name in members}
         model = BlendModel(models, members) if len(models) > 1 else next(iter(models.values()))
-        split, refit = self.split, set(members) <= self.refitted
+        split, refit = self.split, set(members) <= set(self.refits)
         facts = {
             "contender": best.name,
             "members": members,
+            "folds": self.folds,
             "refit": refit,
             "fingerprint": split.fingerprint,
             "seed": self.seed,
@@ -220,6 +286,15 @@ class _Contest:
             predicted=predicted,
             refit=refit,
         )
+
+    def _model(self, name: str) -> Model:
+        """A contender's model: fit on all rows where it was, else the mean of its folds'."""
+        import ray
+
+        if name in self.refits:
+            return unpack(ray.get(self.refits[name]))
+        fits = [self.done[name][held] for held in range(self.folds)]
+        return bagged([unpack(ray.get(done.packed)) for done in fits])
 
     def _best(self) -> Entry:
         """The winner among the entries: the first, or a blend that is not told apart from it.
@@ -247,7 +322,9 @@ class _Contest:
     def _board(self, winner: Winner | None, *, seconds: float, interrupted: bool) -> Leaderboard:
         ranked = self._ranked()
         rest = [replace(entry, noise=self._noise(ranked[0], entry)) for entry in ranked[1:]]
-        return Leaderboard(self.split, (*ranked[:1], *rest), tuple(self.failures), winner, seconds, interrupted)
+        return Leaderboard(
+            self.split, (*ranked[:1], *rest), tuple(self.failures), winner, seconds, interrupted, folds=self.folds
+        )
 
     def _heard(self, contender: Contender, report: Report) -> None:
         if report.metrics or report.remark:

@@ -87,6 +87,7 @@ class Leaderboard:
     seconds: float = 0.0
     interrupted: bool = False
     run_id: str | None = None
+    folds: int = 1  # from 2: entries were ranked on all rows to learn from, each held out once
 
     @property
     def metric(self) -> Metric:
@@ -140,7 +141,7 @@ class Leaderboard:
             "entries": rows,
             "winner": winner,
             "fingerprint": split.fingerprint,
-            "split": {"how": split.how, "seed": split.seed, **_sizes(split)},
+            "split": {"how": split.how, "seed": split.seed, "folds": self.folds, **_sizes(split)},
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
             "run_id": self.run_id,
@@ -161,7 +162,7 @@ class Leaderboard:
         problem = self.split.problem
         better = "higher" if self.metric.direction == "max" else "lower"
         asked = f"{problem.name}: {problem.kind}, {self.metric.title} ({better} is better)"
-        head = f"{asked} on {len(self.split.fold.valid):,} validation rows"
+        head = f"{asked} on {self._ranked_on()}"
         lines = [head, "", _line("", "contender", "validation", "95 % interval", "seconds", "")]
         for place, entry in enumerate(self.entries, 1):
             band = f"{number(entry.interval.low)} … {number(entry.interval.high)}"
@@ -173,6 +174,12 @@ class Leaderboard:
         if self.interrupted:
             lines.append("Interrupted: this is the leaderboard so far.")
         return "\n".join(line.rstrip() for line in lines)
+
+    def _ranked_on(self) -> str:
+        fold = self.split.fold
+        if self.folds == 1:
+            return f"{len(self.entries[0].predicted) if self.entries else len(fold.valid):,} validation rows"
+        return f"{len(fold.train) + len(fold.valid):,} rows, each held out of one of {self.folds} folds"
 
     def _repr_html_(self) -> str:
         cells = "".join(

@@ -1,15 +1,19 @@
 """Fits under way on a Ray cluster: started, heard, ended in time, whatever they do."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
+
+import numpy as np
 
 from framework.attempt import Crash, Fit, Report, Reports, attempt
 from framework.contender import Contender
 from framework.data.frame import Fold
 
 POLL_SECONDS = 0.1
+HEAR_SECONDS = 2.0  # how long a look at the fits' reports may take
+ENDED_SECONDS = 10.0  # and one after which a fit's reports would be heard no more
 GRACE_SECONDS = 1.5  # how long past its time a fit may still hand in its model before its process is killed
 DIED = "its worker process died (killed, or crashed in native code)"
 
@@ -22,6 +26,7 @@ class Done:
     fit: Fit
     packed: Any
     refit: bool
+    held: int = 0  # the fold held out
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class _Runner:
     seconds: float
     refit: bool
     until: float
+    held: int = 0
     began: float | None = None
 
     @property
@@ -67,11 +73,16 @@ class Race:
         cpus: float,
         hear: Callable[[Contender, Report], None],
         checkpoints: str | None = None,
+        held: Sequence[np.ndarray] = (),
     ) -> None:
-        """hear: told of every report of a first fit (not of a refit), in order."""
+        """hear: told of every report of a first fit (not of a refit, nor of any fold but the first), in order.
+
+        held: the rows that each fold holds out, where a contender is fit once for each (`framework.data.kfold`).
+        """
         import ray
 
         self.seed, self.cpus, self.hear, self.checkpoints = seed, cpus, hear, checkpoints
+        self.held = list(held)
         self.running: dict[Any, _Runner] = {}
         # No retries: a second attempt would spend another contender's time, and a crash is a row.
         self.attempt = ray.remote(num_returns=2, max_retries=0)(attempt)
@@ -94,15 +105,15 @@ class Race:
         used = sum(_cpus(runner.contender) for runner in self.running.values())
         return not self.running or used + _cpus(contender) <= self.cpus
 
-    def start(self, contender: Contender, *, seconds: float, until: float, refit: bool = False) -> None:
+    def start(self, contender: Contender, *, seconds: float, until: float, refit: bool = False, held: int = 0) -> None:
         """Starts a fit that may take this long once it runs, and never beyond `until` (a moment of time.time()).
 
-        refit: on train and validation rows together.
+        refit: on train and validation rows together. held: the fold whose rows are held out, where there are folds.
         """
         options = {**contender.resources.options(), "name": f"fit {contender.name}"}
         if contender.resources.apart:
             options |= self.here
-        folder = f"{contender.name}-refit" if refit else contender.name
+        folder = f"{contender.name}-refit" if refit else f"{contender.name}-{held}" if held else contender.name
         told, packed = self.attempt.options(**options).remote(
             self.fold,
             contender,
@@ -112,8 +123,9 @@ class Race:
             seed=self.seed,
             checkpoints=None if self.checkpoints is None else f"{self.checkpoints.rstrip('/')}/{folder}",
             reports=self.reports,
+            held=(held, self.held[held]) if self.held and not refit else None,
         )
-        self.running[told] = _Runner(contender, packed, seconds, refit, until)
+        self.running[told] = _Runner(contender, packed, seconds, refit, until, held)
 
     def poll(self) -> list[Done | Lost]:
         """Waits a moment; hears reports; returns what has ended since, killing what is past its time."""
@@ -122,7 +134,7 @@ class Race:
         if not self.running:
             return []
         ready, _ = ray.wait(list(self.running), num_returns=len(self.running), timeout=POLL_SECONDS)
-        self._listen()
+        self._listen(ENDED_SECONDS if ready else HEAR_SECONDS)
         ended = [_outcome(told, self.running.pop(told)) for told in ready]
         for told, runner in list(self.running.items()):
             if time.time() > runner.limit:
@@ -141,21 +153,21 @@ class Race:
         self.running.clear()
         return lost
 
-    def _listen(self) -> None:
+    def _listen(self, seconds: float) -> None:
         import ray
 
         try:
-            reports: list[Report] = ray.get(self.reports.drain.remote(), timeout=2.0)
+            reports: list[Report] = ray.get(self.reports.drain.remote(), timeout=seconds)
         except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
             return  # a busy or lost actor costs the live view, not the contest
-        runners = {(runner.contender.name, runner.refit): runner for runner in self.running.values()}
+        runners = {(runner.contender.name, runner.refit, runner.held): runner for runner in self.running.values()}
         for report in reports:
-            runner = runners.get((report.contender, report.refit))
+            runner = runners.get((report.contender, report.refit, report.held))
             if runner is None:
                 continue
             if not report.metrics and not report.remark:
                 runner.began = report.time
-            if not report.refit:
+            if not report.refit and not report.held:
                 self.hear(runner.contender, report)
 
 
@@ -178,7 +190,7 @@ def _outcome(told: Any, runner: _Runner) -> Done | Lost:
         return lost("killed", str(error).strip().splitlines()[0])
     if isinstance(fit, Crash):
         return lost("out of memory" if fit.type == "MemoryError" else "failed", str(fit), fit.traceback)
-    return Done(runner.contender, fit, runner.packed, runner.refit)
+    return Done(runner.contender, fit, runner.packed, runner.refit, runner.held)
 
 
 def _cancel(told: Any) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -134,6 +134,14 @@ class BlendModel:
                 raise ValueError(f"{folder / CARD} names a member outside of the folder: {member['folder']!r}")
             models[member["name"]] = open_model(folder / member["folder"])
         return cls(models, {member["name"]: float(member["weight"]) for member in members})
+
+
+def bagged(models: Sequence[Model]) -> Model:
+    """The mean of models of one contender, each fit on another part of the rows; the only one as it is."""
+    if len(models) == 1:
+        return models[0]
+    names = [f"fold {number}" for number in range(1, len(models) + 1)]
+    return BlendModel(dict(zip(names, models, strict=True)), dict.fromkeys(names, 1 / len(models)))
 
 
 def select(

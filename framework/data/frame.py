@@ -34,6 +34,8 @@ class Truth:
     scale: forecasts: each row's MASE denominator (its series' in-sample seasonal naive error), shape (rows,).
     series: forecasts: each row's series code, shape (rows,).
     space: clustering: the rows in the common standardised space, shape (rows, dimensions).
+    group: a code for each row's group, shape (rows,): rows of one hang together; None where no group was declared.
+    ordered: the rows follow each other in time, so that neighbours hang together.
     features: how many feature columns there are (adjusted R² asks).
     classes: how many classes there are; 0 where the answer is no class.
     """
@@ -43,6 +45,8 @@ class Truth:
     scale: np.ndarray | None = None
     series: np.ndarray | None = None
     space: np.ndarray | None = None
+    group: np.ndarray | None = None
+    ordered: bool = False
     features: int = 0
     classes: int = 0
 
@@ -52,7 +56,7 @@ class Truth:
 
     def take(self, rows: np.ndarray) -> "Truth":
         """The same for these rows, an index array; repeats allowed."""
-        names = ("y", "weight", "scale", "series", "space")
+        names = ("y", "weight", "scale", "series", "space", "group")
         arrays: dict[str, Any] = {n: getattr(self, n)[rows] for n in names if getattr(self, n) is not None}
         return replace(self, **arrays)
 
@@ -116,7 +120,7 @@ def join(frames: Sequence[Frame]) -> Frame:
     def stack(arrays: list[Any]) -> Any:
         return None if any(array is None for array in arrays) else np.concatenate(arrays)
 
-    names = ("y", "weight", "scale", "series", "space")
+    names = ("y", "weight", "scale", "series", "space", "group")
     truth = replace(first.truth, **{n: stack([getattr(f.truth, n) for f in frames]) for n in names})
     X = pd.concat([f.X for f in frames], ignore_index=True)
     return Frame(X, truth, stack([f.group for f in frames]))
@@ -146,6 +150,14 @@ class Fold:
     def classes(self) -> tuple[Any, ...]:
         """The target's labels in the order of their codes; empty where the answer is no class."""
         return self.schema.classes
+
+    def holding(self, rows: np.ndarray) -> "Fold":
+        """The same question over train and valid rows together: these rows (indices) to stop by, all others to learn
+        from."""
+        every = join([self.train, self.valid]) if len(self.valid) else self.train
+        others = np.ones(len(every), dtype=bool)
+        others[rows] = False
+        return replace(self, train=every.take(np.flatnonzero(others)), valid=every.take(rows))
 
     def pooled(self) -> "Fold":
         """The same question with train and valid rows together to learn from, and none to stop by."""

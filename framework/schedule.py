@@ -1,0 +1,103 @@
+"""Which fit of a contest starts next, and how long it may take."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from framework.contender import Contender
+
+FLOORS = 2  # the first contenders, which start whatever the time: there is always a leaderboard
+FLOOR_SECONDS = 6.0  # what these get at the least
+LEAST_SECONDS = 1.0  # that must be left for any other
+PATIENCE = 2.0  # how many times its even share of the time left one contender may take
+MARGIN = 1.15  # over the time that a contender's other folds should take
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit to start. fold: which one is held out; seconds: how long it may take."""
+
+    contender: Contender
+    fold: int
+    seconds: float
+
+
+class Schedule:
+    """Every contender's first fold, in the order given; then the others', whoever promises most first.
+
+    A contender whose other folds cannot all be done in time does not begin with them.
+    """
+
+    def __init__(
+        self,
+        contenders: Sequence[Contender],
+        *,
+        folds: int,
+        cpus: float,
+        until: float,
+        promising: Callable[[list[str]], list[str]],
+    ) -> None:
+        """until: a moment of time.time(). promising: of contenders whose first fold is done, the best first."""
+        self.contenders = {contender.name: contender for contender in contenders}
+        self.folds, self.cpus, self.until, self.promising = folds, cpus, until, promising
+        self.waiting = list(contenders)
+        self.begun: list[str] = []  # in the order in which their first folds ended
+        self.allowed: dict[str, float] = {}
+        self.lasted: dict[str, list[float]] = {}
+        self.left: dict[str, list[int]] = {}  # of those that go on: the folds not started
+
+    def next(self, now: float, *, running: int) -> Job | None:
+        """What should start now; None where there is nothing, or nothing that could be done in time."""
+        left = self.until - now
+        if self.waiting:
+            return self._first(self.waiting[0], left, running)
+        for name, folds in self.left.items():
+            if folds and left > LEAST_SECONDS:
+                return Job(self.contenders[name], folds[0], min(self.allowed[name], left))
+        able = [name for name in self.begun if name not in self.left and self._fits(name, left)]
+        if self.folds == 1 or not able:
+            return None
+        chosen = self.promising(able)[0]
+        self.left[chosen] = list(range(1, self.folds))
+        return Job(self.contenders[chosen], 1, min(self.allowed[chosen], left))
+
+    def started(self, job: Job) -> None:
+        if job.fold:
+            self.left[job.contender.name].remove(job.fold)
+        else:
+            self.waiting.remove(job.contender)
+            self.allowed[job.contender.name] = job.seconds
+
+    def ended(self, name: str, seconds: float) -> None:
+        """A fit of this contender left a model."""
+        self.lasted.setdefault(name, []).append(seconds)
+        if name not in self.begun:
+            self.begun.append(name)
+
+    def lost(self, name: str) -> None:
+        """A fit of this contender left none: no other of its folds is of use."""
+        self.left[name] = []
+
+    def _first(self, contender: Contender, left: float, running: int) -> Job:
+        least = FLOOR_SECONDS if contender in list(self.contenders.values())[:FLOORS] else 0.0
+        share = PATIENCE * left * self.cpus / (self.folds * (len(self.waiting) + running))
+        return Job(contender, 0, max(min(share, left), least))
+
+    def _fits(self, name: str, left: float) -> bool:
+        """Whether all its other folds, behind those of the ones before it, will be done in time."""
+        pending = sum(self._seconds(other) * len(folds) for other, folds in self.left.items())
+        width = self._width(name)
+        waves = math.ceil((self.folds - 1) / max(1.0, self.cpus // width))
+        return MARGIN * (pending / self.cpus + waves * self._mean(name)) < left
+
+    def _mean(self, name: str) -> float:
+        return statistics.fmean(self.lasted[name]) if name in self.lasted else self.allowed[name]
+
+    def _seconds(self, name: str) -> float:
+        """CPU seconds of one of its folds."""
+        return self._mean(name) * self._width(name)
+
+    def _width(self, name: str) -> float:
+        resources = self.contenders[name].resources
+        return max(resources.cpus * resources.workers, 0.1)
