@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framework.contenders.blend import Blend as Blend
+    from framework.contenders.catboost import CatBoost as CatBoost
     from framework.contenders.clusters import HDBSCAN as HDBSCAN
     from framework.contenders.clusters import KMeans as KMeans
     from framework.contenders.constant import Constant as Constant
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FILES = {
     "Blend": "blend",
+    "CatBoost": "catboost",
     "Constant": "constant",
     "ExtraTrees": "forest",
     "HDBSCAN": "clusters",

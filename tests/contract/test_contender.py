@@ -24,6 +24,7 @@ from framework.data.schema import Schema
 from framework.problem import KINDS
 
 QUICK = {
+    "CatBoost": {"rounds": 30},
     "ExtraTrees": {"trees": 15},
     "Horovod": {"net": "mlp", "looks": 3, "shape": (("width", 32), ("layers", 1))},
     "LightGBM": {"rounds": 30},
