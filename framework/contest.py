@@ -140,7 +140,12 @@ class _Contest:
     def _fit_all(self, race: Race, contenders: list[Contender], *, until: float) -> None:
         """Every contender, on the training rows or on each fold; the first ones whatever the time."""
         schedule = Schedule(
-            contenders, folds=len(race.held) or 1, cpus=race.cpus, until=until, promising=self._promising
+            contenders,
+            folds=len(race.held) or 1,
+            cpus=race.cpus,
+            began=time.time(),
+            until=until,
+            promising=self._promising,
         )
         while True:
             while (job := schedule.next(time.time(), running=len(race.running))) and race.has_room(job.contender):

@@ -12,6 +12,7 @@ FLOOR_SECONDS = 6.0  # what these get at the least
 LEAST_SECONDS = 1.0  # that must be left for any other
 PATIENCE = 2.0  # how many times its even share of the time left one contender may take
 MARGIN = 1.15  # over the time that a contender's other folds should take
+FIRST_SHARE = 0.4  # of the time, after which what has begun is finished before another contender begins
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,10 @@ class Job:
 
 
 class Schedule:
-    """Every contender's first fold, in the order given; then the others', whoever promises most first.
+    """The contenders' first folds, in the order given; then the others', whoever promises most first.
 
-    A contender whose other folds cannot all be done in time does not begin with them.
+    A contender whose other folds cannot all be done in time does not begin with them. Late in the contest a first fold
+    starts only when nothing that has begun could go on.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class Schedule:
         *,
         folds: int,
         cpus: float,
+        began: float,
         until: float,
         promising: Callable[[list[str]], list[str]],
     ) -> None:
-        """until: a moment of time.time(). promising: of contenders whose first fold is done, the best first."""
+        """began, until: moments of time.time(). promising: of contenders whose first fold is done, the best first."""
         self.contenders = {contender.name: contender for contender in contenders}
-        self.folds, self.cpus, self.until, self.promising = folds, cpus, until, promising
+        self.folds, self.cpus, self.promising = folds, cpus, promising
+        self.began, self.until = began, until
         self.waiting = list(contenders)
         self.begun: list[str] = []  # in the order in which their first folds ended
         self.allowed: dict[str, float] = {}
@@ -50,17 +54,20 @@ class Schedule:
     def next(self, now: float, *, running: int) -> Job | None:
         """What should start now; None where there is nothing, or nothing that could be done in time."""
         left = self.until - now
-        if self.waiting:
+        if self.waiting and (self._early(now) or len(self.contenders) - len(self.waiting) < FLOORS):
             return self._first(self.waiting[0], left, running)
         for name, folds in self.left.items():
             if folds and left > LEAST_SECONDS:
                 return Job(self.contenders[name], folds[0], min(self.allowed[name], left))
         able = [name for name in self.begun if name not in self.left and self._fits(name, left)]
-        if self.folds == 1 or not able:
-            return None
-        chosen = self.promising(able)[0]
-        self.left[chosen] = list(range(1, self.folds))
-        return Job(self.contenders[chosen], 1, min(self.allowed[chosen], left))
+        if self.folds > 1 and able:
+            chosen = self.promising(able)[0]
+            self.left[chosen] = list(range(1, self.folds))
+            return Job(self.contenders[chosen], 1, min(self.allowed[chosen], left))
+        return self._first(self.waiting[0], left, running) if self.waiting else None
+
+    def _early(self, now: float) -> bool:
+        return self.folds == 1 or now - self.began < FIRST_SHARE * (self.until - self.began)
 
     def started(self, job: Job) -> None:
         if job.fold:

