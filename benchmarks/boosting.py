@@ -1,6 +1,8 @@
 """Boosting on Ray Train beside plain `xgboost.train`: whole processes on the same Parquet files, rounds and CPUs.
 
-python -m benchmarks.boosting --rows 5000000 --columns 50 --rounds 100
+python -m benchmarks.boosting --rows 5000000 --columns 50 --rounds 100 --engines "plain xgboost" xgboost --runs 3
+
+The engines take turns; each run is told as it ends. Ratios are to the engine named first.
 """
 
 import argparse
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.footprint import footprint
+from benchmarks.footprint import Footprint, footprint
 
 CPUS = 2
 FILES = 10
@@ -115,22 +117,36 @@ def main() -> None:
         print(f"log loss {run(given.folder, given.one.removeprefix('plain '), given.rounds):.5f}")
         return
     print(f"{given.rows:,} rows × {given.columns} columns, {given.rounds} rounds, {CPUS} CPUs, {given.runs} run(s)\n")
-    print("| engine | wall s | × plain xgboost | peak MiB | × plain xgboost | told |\n|---|---|---|---|---|---|")
+    runs: dict[str, list[Footprint]] = {engine: [] for engine in given.engines}
     with tempfile.TemporaryDirectory(prefix="rows-") as folder:
         make(Path(folder), rows=given.rows, columns=given.columns)
         subprocess.run(["cat", *map(str, Path(folder).iterdir())], stdout=subprocess.DEVNULL, check=True)
-        first: tuple[float, float] | None = None
-        for engine in given.engines:
-            command = [sys.executable, "-m", "benchmarks.boosting", "--one", engine, "--folder", folder]
-            runs = [footprint([*command, "--rounds", str(given.rounds)]) for _ in range(given.runs)]
-            seconds, peak = (statistics.median(getattr(run, what) for run in runs) for what in ("seconds", "peak"))
-            first = first or (seconds, peak)
-            told = runs[-1].told.splitlines()[-1]
-            print(
-                f"| {engine} | {seconds:.1f} | {seconds / first[0]:.2f} | {peak / 2**20:.0f} | {peak / first[1]:.2f} "
-                f"| {told} |",
-                flush=True,
-            )
+        for number in range(given.runs):
+            for engine in given.engines:
+                command = [sys.executable, "-m", "benchmarks.boosting", "--one", engine, "--folder", folder]
+                took = footprint([*command, "--rounds", str(given.rounds)])
+                runs[engine].append(took)
+                print(
+                    f"run {number + 1}: {engine}: {took.seconds:.1f} s, {took.cpu:.1f} CPU s, "
+                    f"{took.peak / 2**20:.0f} MiB, {took.told.splitlines()[-1]}",
+                    flush=True,
+                )
+    print(table(runs))
+
+
+def table(runs: dict[str, list[Footprint]]) -> str:
+    """Medians; ratios to the first engine's run of the same turn, median (min … max)."""
+    first = next(iter(runs.values()))
+    lines = [f"\n| engine | wall s | × {next(iter(runs))} | CPU s | × | peak MiB | × | told |", "|---" * 8 + "|"]
+    for engine, each in runs.items():
+        cells = [engine]
+        for what, unit in (("seconds", 1), ("cpu", 1), ("peak", 2**20)):
+            ratios = sorted(getattr(a, what) / getattr(b, what) for a, b in zip(each, first, strict=True))
+            spread = f" ({ratios[0]:.2f} … {ratios[-1]:.2f})" if len(ratios) > 1 else ""
+            cells.append(f"{statistics.median(getattr(run, what) for run in each) / unit:.1f}")
+            cells.append(f"{statistics.median(ratios):.2f}{spread}")
+        lines.append(f"| {' | '.join([*cells, each[-1].told.splitlines()[-1]])} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def spill(folder: Path) -> str:
     from framework.data.stream import stream
 
     split = stream(folder, target="y", kind="binary", always=True, sample=20_000, most=20_000)
-    with tempfile.TemporaryDirectory(prefix="bins-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="fit-") as scratch:
         made = XGBoost(rounds=3, patience=0, memory_gigabytes=0.02)
         made.fit(split.fold, Context(folder=Path(scratch)))
     return f"{len(split.fold.rows):,} rows learned from"

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.user_error import UserError
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LOCKS = Path(__file__).parent / "envs"
 LOCK = "requirements.lock"
+FOLDER = "CONTENDERS_ENVS"  # the variable that names the folder of all Envs, of a node or of whoever calls
 STAMP = "complete.json"  # written last: an Env without it is half built
 LAST_LINES = 6  # of what uv said, told when it fails
 
@@ -32,8 +33,9 @@ class BuildError(UserError):
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What an Env is made from, and where it stands: the same place on every node, another one for another lock.
+    """What an Env is made from, and where it stands: another place for another lock.
 
+    home: the same on every node, save on those that have a CONTENDERS_ENVS of their own.
     lock: the text of its requirements lock; it travels, so that a node needs nothing but uv and a package index.
     """
 
@@ -45,6 +47,18 @@ class Blueprint:
     def python(self) -> str:
         """Its interpreter."""
         return str(Path(self.home) / "bin" / "python")
+
+    @property
+    def anywhere(self) -> str:
+        """The same in the words of a shell, which each node reads in its own surroundings."""
+        home = Path(self.home)
+        return f'"${{{FOLDER}:-{home.parent}}}/{home.name}/bin/python"'
+
+    @property
+    def here(self) -> "Blueprint":
+        """The same as it stands on this node."""
+        root = os.environ.get(FOLDER)
+        return replace(self, home=str(Path(root).absolute() / Path(self.home).name)) if root else self
 
     @property
     def complete(self) -> bool:
@@ -72,7 +86,7 @@ def names() -> list[str]:
 
 def folder() -> Path:
     """Where Envs stand: CONTENDERS_ENVS, else ~/.cache/contenders/envs."""
-    return Path(os.environ.get("CONTENDERS_ENVS") or Path.home() / ".cache" / "contenders" / "envs").absolute()
+    return Path(os.environ.get(FOLDER) or Path.home() / ".cache" / "contenders" / "envs").absolute()
 
 
 def build(made: Blueprint) -> float:
@@ -117,8 +131,8 @@ def _lone(made: Blueprint) -> Iterator[int]:
         file = (home.parent / f".{home.name}.lock").open("w")
     except OSError as error:
         raise BuildError(
-            f"Env {made.name!r} cannot be built in {home.parent}: {error.strerror}. Point CONTENDERS_ENVS at a folder "
-            f"that can be written, the same on every node."
+            f"Env {made.name!r} cannot be built in {home.parent}: {error.strerror}. Point {FOLDER} at a folder that "
+            f"can be written."
         ) from error
     with file:
         try:
@@ -138,7 +152,10 @@ def _install(made: Blueprint, part: Path, held: int) -> None:
     # Without bytecode Ray's workers start so slowly that the raylet gives up on them.
     python = str(part / "bin" / "python")
     pip = ("pip", "install", "--compile-bytecode", "--no-deps", "--python", python, "--requirement", str(lock))
-    _uv(made, pip, held)
+    try:
+        _uv(made, (*pip, "--offline"), held)  # all wheels in uv's cache: a node that reaches no index does with them
+    except BuildError:
+        _uv(made, pip, held)
 
 
 def _uv(made: Blueprint, words: tuple[str, ...], held: int) -> None:

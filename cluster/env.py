@@ -6,7 +6,7 @@ Only .npz arrays and JSON cross, so that nothing depends on what either side has
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,10 +67,17 @@ class Env:
     python: str | None = None
 
     def call(
-        self, function: str, arrays: Mapping[str, np.ndarray] | None = None, /, **facts: Any
+        self,
+        function: str,
+        arrays: Mapping[str, np.ndarray] | None = None,
+        parcels: Sequence[Any] = (),
+        /,
+        **facts: Any,
     ) -> tuple[Arrays, Facts]:
         """Calls "module:function" over there as function(arrays, **facts) → (arrays, facts), which come home.
 
+        parcels: references to what `wire.archive` made, in the object store; where there are some the function takes
+        them as a keyword `parcels`, to be opened (`wire.unarchive`) by the workers it starts: nobody holds them all.
         The module must import with what the Env has: at its top the standard library, numpy and `cluster`.
         Whatever happens here, the far process and the workers it started end with this call.
         Raises WireError, BuildError, EnvStartError before anything runs; EnvError when the function raised, died or
@@ -84,16 +91,16 @@ class Env:
         parcel = pack(arrays or {}, facts)
         connect()
         node = one_node(self.cpus, self.gpus)
-        python, code = self._make_ready([node, *all_nodes()] if self.everywhere else [node], function)
+        python, there, code = self._make_ready([node, *all_nodes()] if self.everywhere else [node], function)
         far = {
-            "runtime_env": {"py_executable": python, "env_vars": {"PYTHONPATH": code, HOOK: ""}},
+            "runtime_env": {"py_executable": there, "env_vars": {"PYTHONPATH": code, HOOK: ""}},
             "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
             "max_retries": 0,
         }
         self._greet(node, python, far)
         post = ray.remote(Post).options(num_cpus=0).remote() if self.hear else None
         asked = {**far, "num_cpus": self.cpus, "num_gpus": self.gpus, "name": f"env {self.name}"}
-        running = ray.remote(answer).options(**asked).remote(function, parcel, Tell(post) if post else None)
+        running = ray.remote(answer).options(**asked).remote(function, parcel, Tell(post) if post else None, [*parcels])
         try:
             good, told = self._wait(running, post)
         except BaseException:
@@ -106,20 +113,24 @@ class Env:
             raise EnvError(self.name, **unpack(told)[1])
         return unpack(told)
 
-    def _make_ready(self, nodes: list[str], function: str) -> tuple[str, str]:
-        """The interpreter's path and the folder of our code, both standing on each of these nodes."""
+    def _make_ready(self, nodes: list[str], function: str) -> tuple[str, str, str]:
+        """The interpreter's path on the first of these nodes, on all of them in the words of a shell, and the folder
+        of our code: all of it stands on each of them."""
         made = None if self.python else blueprint(self.name)
         code = code_folder()
         wanted = list(dict.fromkeys(nodes))
         packages = sorted({"cluster", function.partition(":")[0].partition(".")[0]})
         try:
-            took = ask(wanted, prepare, made, code, packages)
+            found = ask(wanted, prepare, made, code, packages)
         except ModuleNotFoundError as error:
             raise EnvStartError(f"Env {self.name!r} cannot call {function!r}: {error}.") from error
-        for node, seconds in zip(wanted, took, strict=True):
+        for node, (_, seconds) in zip(wanted, found, strict=True):
             if seconds:
                 log.info("env %s: built on node %s in %.0f s", self.name, address(node), seconds)
-        return made.python if made else str(self.python), code
+        if made is None:
+            return str(self.python), str(self.python), code
+        pythons = [python for python, _ in found]
+        return pythons[0], pythons[0] if len(set(pythons)) == 1 else made.anywhere, code
 
     def _greet(self, node: str, python: str, far: dict[str, Any]) -> None:
         """Waits for the interpreter's first word. Raises EnvStartError with the raylet's own when none comes."""

@@ -51,17 +51,18 @@ def hello() -> str:
     return f"Python {platform.python_version()}, Ray {ray.__version__}"
 
 
-def answer(function: str, parcel: Parcel, tell: Tell | None) -> tuple[bool, Parcel]:
+def answer(function: str, parcel: Parcel, tell: Tell | None, parcels: list[Any]) -> tuple[bool, Parcel]:
     """Calls "module:function" on what a parcel holds: (True, its arrays and facts) or (False, its exception as text).
 
+    tell, parcels: handed on as keywords where there are any, see `Env.call`.
     No exception leaves this process as an object: its class may not exist at home.
     """
     try:
         module, _, name = function.partition(":")
         arrays, facts = unpack(parcel)
-        called = getattr(import_module(module), name)
-        answered = called(arrays, **facts) if tell is None else called(arrays, tell=tell, **facts)
-        return True, pack(*answered)
+        more: dict[str, Any] = {"tell": tell} if tell is not None else {}
+        more |= {"parcels": parcels} if parcels else {}
+        return True, pack(*getattr(import_module(module), name)(arrays, **more, **facts))
     except (Exception, SystemExit) as error:  # the border between two interpreters
         told = {"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
         return False, pack({}, told)

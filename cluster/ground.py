@@ -84,13 +84,14 @@ def code_folder() -> str:
     return str(Path(worker._global_node.get_session_dir_path()) / f"code-{digest}")
 
 
-def prepare(made: Blueprint | None, code: str, packages: Iterable[str]) -> float:
+def prepare(made: Blueprint | None, code: str, packages: Iterable[str]) -> tuple[str, float]:
     """Builds the Env on this node where it is missing, and makes our packages importable from `code`.
 
     Links, since the folder that holds them may be a site-packages, whose other packages must stay out of the Env.
-    Returns the seconds that building took. Raises BuildError.
+    Returns its interpreter on this node, and the seconds that building took. Raises BuildError.
     """
-    seconds = build(made) if made is not None else 0.0
+    here = None if made is None else made.here
+    seconds = build(here) if here is not None else 0.0
     Path(code).mkdir(parents=True, exist_ok=True)
     for name in packages:
         found = find_spec(name)
@@ -102,7 +103,7 @@ def prepare(made: Blueprint | None, code: str, packages: Iterable[str]) -> float
         if not (place.is_symlink() and place.resolve() == target.resolve()):
             fresh.symlink_to(target)
             fresh.replace(place)
-    return seconds
+    return here.python if here is not None else "", seconds
 
 
 def log_sizes() -> Sizes:

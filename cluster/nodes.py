@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -20,7 +20,9 @@ import psutil
 from cluster.network import Network, separate_network
 
 START_SECONDS = 90.0
-STOP_SECONDS = 20.0  # that a node's processes have to leave by themselves
+STOP_SECONDS = 20.0  # for killed processes to be gone
+POLL_SECONDS = 0.05
+STARTED = "Ray runtime started."  # what `ray start` prints once the control store has the node
 STORE_BYTES = 200 * 2**20  # a node's object store; Ray's own default is 30 % of the machine, for each node
 CHECKS = {  # how fast a lost node is noticed
     "RAY_health_check_initial_delay_ms": "1000",
@@ -51,20 +53,7 @@ class Node:
 
     def kill(self) -> None:
         """SIGKILL for every process of it at once, as when its power fails."""
-        tree = self.processes()
-        for process in tree:  # first still: a raylet that lives starts new workers for those that died
-            with contextlib.suppress(psutil.Error):
-                process.suspend()
-        _kill(self.processes() + tree)
-        self.process.wait()
-
-    def stop(self) -> None:
-        """Ends it as an operator does, and waits until the last of its processes has gone."""
-        tree = self.processes()
-        self.process.terminate()
-        _, left = psutil.wait_procs(tree, timeout=STOP_SECONDS)
-        _kill(left)
-        self.process.wait()
+        _kill([self])
 
     def processes(self) -> list[psutil.Process]:
         """Its processes, those of its workers included."""
@@ -121,28 +110,32 @@ class Nodes:
     def head(self) -> Node:
         return self.nodes[0]
 
-    def add(self, *, cpus: float = 1, resources: Mapping[str, float] | None = None) -> Node:
-        """One more node, joined and ready. resources: custom ones, such as {"silo_a": 1}.
+    def add(
+        self,
+        *,
+        cpus: float = 1,
+        resources: Mapping[str, float] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Node:
+        """One more node, joined and ready. resources: custom ones, such as {"silo_a": 1}. variables: of its own.
 
         Raises NodesError when it does not join.
         """
         command = [_ray(), "start", f"--address={self.address}", f"--num-cpus={cpus:g}", "--block"]
         command += [f"--object-store-memory={self.store_bytes}", "--disable-usage-stats"]
         command += [f"--resources={json.dumps(dict(resources))}"] if resources else []
-        before = self._ready()
-        node = self._launch(command, own_address=True)
+        node = self._launch(command, own_address=True, variables=variables)
         try:
-            _wait(lambda: self._ready() > before, node, "a node")
+            _wait(node, "a node")
         except NodesError:
             self.nodes.remove(node)
-            node.stop()
+            node.kill()
             raise
         return node
 
     def close(self) -> None:
-        """Ends every node and removes what they wrote."""
-        for node in reversed(self.nodes):
-            node.stop()
+        """Ends every node, at once and without a word to them, and removes what they wrote."""
+        _kill(self.nodes)
         if self.network is not None:
             self.network.close()
         shutil.rmtree(self.folder, ignore_errors=True)  # the last log line of a dying process may come late
@@ -156,14 +149,15 @@ class Nodes:
         command += [f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}"]
         command += [f"--ray-client-server-port={client}", f"--object-store-memory={self.store_bytes}"]
         node = self._launch([*command, "--disable-usage-stats"], own_address=False)
-        _wait(lambda: _answers(dashboard) and self._ready() == 1, node, "the head node")
+        _wait(node, "the head node", and_then=lambda: _answers(dashboard))
 
-    def _launch(self, command: list[str], *, own_address: bool) -> Node:
+    def _launch(self, command: list[str], *, own_address: bool, variables: Mapping[str, str] | None = None) -> Node:
         number = len(list(self.folder.glob("node-*.log")))
         log = self.folder / f"node-{number}.log"
         place = self.network.join() if self.network and own_address else None
         ip = place.ip if place else self.ip
         environment = {name: value for name, value in self.environment.items() if name != "RAY_ADDRESS"}
+        environment |= variables or {}
         # A disk of its own: on a shared one a node deletes the packages that another one's job still stands in.
         command = [*(place.command if place else []), *command, f"--node-ip-address={ip}"]
         command += [f"--temp-dir={self.folder}/{number}"]
@@ -172,37 +166,34 @@ class Nodes:
         self.nodes.append(Node(process, ip, log))
         return self.nodes[-1]
 
-    def _ready(self) -> int:
-        """How many nodes the cluster counts as alive."""
-        code = "from cluster.nodes import alive; print(alive())"
-        root = str(Path(__file__).parents[1])
-        told = subprocess.run(
-            [sys.executable, "-c", code],
-            env={**self.environment, "PYTHONPATH": root},
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-        )
-        return int(told.stdout.split()[-1]) if told.returncode == 0 and told.stdout.split() else 0
-
-
-def alive() -> int:
-    """How many nodes of the cluster at RAY_ADDRESS are alive, as its control store has it."""
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
-
-    infos = GcsClient(address=os.environ["RAY_ADDRESS"]).get_all_node_info(timeout=5.0)
-    return sum(info.state == 0 for info in infos.values())
-
 
 def _ray() -> str:
     return str(Path(sys.executable).with_name("ray"))
 
 
-def _kill(processes: list[psutil.Process]) -> None:
-    for process in processes:
+def _kill(nodes: Sequence[Node]) -> None:
+    """Every process of these nodes, and waits until they have gone."""
+    trees = [process for node in nodes for process in node.processes()]
+    for process in trees:  # first still: a raylet that lives starts new workers for those that died
+        with contextlib.suppress(psutil.Error):
+            process.suspend()
+    left = list(dict.fromkeys([*(process for node in nodes for process in node.processes()), *trees]))
+    for process in left:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    for node in nodes:
+        node.process.wait()
+    until = time.monotonic() + STOP_SECONDS
+    while any(_lives(process) for process in left) and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it still runs; one that only its new parent has not looked after yet does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _free_ports(count: int) -> list[int]:
@@ -218,12 +209,13 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _wait(ready: Callable[[], bool], node: Node, who: str) -> None:
+def _wait(node: Node, who: str, *, and_then: Callable[[], bool] = lambda: True) -> None:
+    """Until the node says that the cluster has it. Raises NodesError with what it printed when it ends or is late."""
     deadline = time.monotonic() + START_SECONDS
     while node.alive and time.monotonic() < deadline:
-        if ready():
+        if STARTED in node.log.read_text(errors="replace") and and_then():
             return
-        time.sleep(0.3)
+        time.sleep(POLL_SECONDS)
     printed = node.log.read_text(errors="replace")[-2000:]
     why = f"is not there after {START_SECONDS:.0f} s" if node.alive else "ended"
     raise NodesError(f"{who} {why}; it printed:\n{printed}")

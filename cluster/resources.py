@@ -1,6 +1,6 @@
 """What one fit asks of Ray, and whether the cluster has it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,12 @@ class Resources:
             options["memory"] = int(self.memory_gigabytes * 2**30)
         return options
 
+    @property
+    def each(self) -> dict[str, float]:
+        """What one worker asks for, by Ray's names."""
+        each = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory_gigabytes * 2**30}
+        return {unit: amount for unit, amount in each.items() if amount or unit == "CPU"}
+
     def check(self, cluster: Mapping[str, float], *, who: str) -> None:
         """Raises ResourcesError when `cluster` (Ray's own totals) can never hold this request; `who` is named in it."""
         asked = {"CPU": self.cpus * self.workers, "GPU": self.gpus * self.workers}
@@ -46,3 +52,17 @@ class Resources:
                     f"the cluster has {found:g} {unit}. Ask for fewer workers, or connect to a larger cluster "
                     f"(RAY_ADDRESS)."
                 )
+
+    def check_nodes(self, nodes: Iterable[Mapping[str, float]], *, who: str) -> None:
+        """Raises ResourcesError when the nodes, each by Ray's own totals of it, hold too few such workers: what two
+        nodes have left over makes no worker. Counts the machines that are up, not those an autoscaler may start."""
+        asked = {unit: amount for unit, amount in self.each.items() if amount}
+        if not asked:
+            return
+        room = sum(min(int(node.get(unit, 0.0) / amount + 1e-9) for unit, amount in asked.items()) for node in nodes)
+        if room < self.workers:
+            told = ", ".join(f"{amount:g} {unit}" for unit, amount in asked.items())
+            raise ResourcesError(
+                f"the cluster's nodes hold {room} worker(s) of {told}, and {who} asks for {self.workers}. Ask for "
+                f"fewer, or for smaller ones."
+            )

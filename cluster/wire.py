@@ -23,8 +23,22 @@ def pack(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Parcel:
     facts: what JSON holds, not-a-number and infinity too; numpy's scalars become Python's, tuples become lists.
     Raises WireError naming the array whose values are Python objects, or the fact that JSON does not hold.
     """
+    return archive(arrays), "{" + ", ".join(_fact(name, value) for name, value in facts.items()) + "}"
+
+
+def unpack(parcel: Parcel) -> tuple[Arrays, Facts]:
+    """What `pack` packed, under whichever numpy. Raises ValueError when the bytes are cut short or hold a pickle."""
+    data, text = parcel
+    return unarchive(data), json.loads(text)
+
+
+def archive(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Named arrays as the bytes of an .npz archive: Ray keeps bytes in its object store without a pickle around them.
+
+    Raises WireError naming the array whose values are Python objects.
+    """
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:  # not np.savez: a layer may be called "file"
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as file:  # not np.savez: a layer may be called "file"
         for name, array in arrays.items():
             values = np.asanyarray(array)
             if values.dtype.hasobject or values.dtype.kind == "T":
@@ -32,17 +46,16 @@ def pack(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Parcel:
                     f"array {name!r} has dtype {values.dtype}, which only a pickle could carry. Pass numbers, dates or "
                     f"fixed-width text (astype(str)), or give the values as a fact."
                 )
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)
-    return stream.getvalue(), "{" + ", ".join(_fact(name, value) for name, value in facts.items()) + "}"
+    return stream.getvalue()
 
 
-def unpack(parcel: Parcel) -> tuple[Arrays, Facts]:
-    """What `pack` packed, under whichever numpy. Raises ValueError when the bytes are cut short or hold a pickle."""
-    data, text = parcel
+def unarchive(data: bytes) -> Arrays:
+    """What `archive` packed. Raises ValueError when the bytes are cut short or hold a pickle."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}, json.loads(text)
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise ValueError(f"these {len(data)} bytes are no whole .npz archive ({error})") from error
 

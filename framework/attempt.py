@@ -13,6 +13,8 @@ import numpy as np
 from cluster.user_error import UserError
 from framework.contender import Contender, Context, Model
 from framework.data.frame import Fold
+from framework.scratch import scratch
+from framework.sweep.trial import Trial
 
 CLOSE_SECONDS = 1.0  # how long a fit's last reports may take; a lost actor must not hold its model back
 FLUSH_SECONDS = 0.3  # how often a fit's reports travel to the driver
@@ -34,17 +36,22 @@ class Crash:
 @dataclass(frozen=True)
 class Fit:
     """What a finished fit tells: its predictions on the validation rows, its seconds, itself as it would be refit, and
-    what it had to remark."""
+    what it had to remark. bytes: of the model's files; answering: seconds that the validation rows took."""
 
     predicted: np.ndarray = field(repr=False)
     seconds: float
     settled: Contender
     remarks: tuple[str, ...] = ()
+    bytes: int = 0
+    answering: float = 0.0
 
 
 @dataclass(frozen=True)
 class Report:
-    """A step's metrics of one contender, or a remark; step 0 with neither says that its fit has begun."""
+    """A step's metrics of one contender, or a remark; step 0 with neither says that its fit has begun.
+
+    trial: what a sweep has just tried, the step being its number.
+    """
 
     contender: str
     refit: bool
@@ -53,6 +60,7 @@ class Report:
     time: float  # seconds of time.time()
     remark: str = ""
     held: int = 0  # which of the contest's folds was held out
+    trial: Trial | None = None
 
 
 class Reports:
@@ -79,13 +87,14 @@ def attempt(
     seed: int,
     checkpoints: str | None,
     reports: object,
+    race: str = "",
     held: tuple[int, np.ndarray] | None = None,
 ) -> tuple[Fit | Crash, bytes]:
     """Fits a contender on a worker and packs its model; an exception comes home as a Crash, never as itself.
 
     pooled: learn from train and validation rows together. deadline: in seconds of time.time(), whenever the fit
-    starts; seconds: how long it may take once it has started. held: one of the folds that the contest's rows are dealt
-    into, by number, and the rows that it holds out.
+    starts; seconds: how long it may take once it has started. race: as `scratch` has it. held: one of the folds that
+    the contest's rows are dealt into, by number, and the rows that it holds out.
     """
     began = time.time()
     sender = _Sender(Report(contender.name, pooled, 0, {}, began, held=held[0] if held else 0), reports)
@@ -93,23 +102,27 @@ def attempt(
     given = fold.pooled() if pooled else fold if held is None else fold.holding(held[1])
     asked = contender.resources
     try:
-        with tempfile.TemporaryDirectory(prefix="fit-") as folder:
+        with scratch(race) as folder:
             context = Context(
                 seed=seed,
                 deadline=min(deadline, began + seconds),
-                folder=Path(folder),
+                folder=folder,
                 threads=max(1, int(asked.cpus)),
                 gpus=asked.gpus,
                 sink=sender.keep,
                 teller=sender.remark,
+                counter=sender.count,
                 checkpoints=checkpoints,
             )
             model = contender.fit(given, context)
         seconds = time.time() - began
         packed = pack(model)
         # What is scored is the model as it will be opened, not the one in this process's memory.
-        predicted = unpack(packed).predict((fold if pooled else given).valid.X)
-        return Fit(predicted, seconds, contender.settled(model), tuple(sender.remarks)), packed
+        opened, asked_at = unpack(packed), time.time()
+        predicted = opened.predict((fold if pooled else given).valid.X)
+        answering = time.time() - asked_at
+        settled = contender.settled(model)
+        return Fit(predicted, seconds, settled, tuple(sender.remarks), len(packed), answering), packed
     except UserError as error:  # a sentence for a person, whatever its class is called
         return Crash("", str(error), traceback.format_exc()), b""
     except Exception as error:  # the border between a contender and its contest
@@ -155,6 +168,11 @@ class _Sender:
         self.kept.append(replace(self.first, step=step, metrics=metrics, time=now))
         if now - self.sent > FLUSH_SECONDS:
             self.flush()
+
+    def count(self, trial: Trial) -> None:
+        told = {"seconds": trial.seconds} | ({"score": trial.score} if trial.finished else {})
+        self.kept.append(replace(self.first, step=trial.number, metrics=told, time=time.time(), trial=trial))
+        self.flush()
 
     def remark(self, sentence: str) -> None:
         self.remarks.append(sentence)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,18 @@ from cluster.resources import Resources
 from framework.data.frame import Fold
 from framework.problem import Kind
 
+if TYPE_CHECKING:
+    from framework.sweep.trial import Trial
+
 log = logging.getLogger(__name__)
 
 
 def silent(step: int, metrics: dict[str, float]) -> None:
     """A report that nobody reads."""
+
+
+def untold(trial: "Trial") -> None:
+    """A trial that nobody hears of."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Context:
     sink: Callable[[int, dict[str, float]], None] = silent
     checkpoints: str | None = None
     teller: Callable[[str], None] = log.warning
+    counter: "Callable[[Trial], None]" = untold
 
     def remaining(self) -> float:
         """Seconds until the deadline; never negative."""
@@ -52,6 +60,10 @@ class Context:
     def remark(self, sentence: str) -> None:
         """Tells what whoever reads the leaderboard should know of this fit, such as a checkpoint that was damaged."""
         self.teller(sentence)
+
+    def tried(self, trial: "Trial") -> None:
+        """Tells that a trial of a sweep has ended, and how: a run of its own in the tracker."""
+        self.counter(trial)
 
 
 @runtime_checkable

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from framework.attempt import Report
 from framework.contender import Contender
 from framework.leaderboard import Entry, Failure, Leaderboard
+from framework.metric import metric
 from framework.provenance import provenance
 
 if TYPE_CHECKING:
     from framework.data.split import Split
+    from framework.sweep.trial import Trial
     from framework.tracking import Tracker
 
 FLUSH_SECONDS = 1.0  # how often a contender's steps are written
@@ -38,6 +40,7 @@ class ContestRun:
         # What follows belongs to the writing thread.
         self._run_id: str | None = None
         self._children: dict[str, str] = {}  # contender → run id
+        self._trials: dict[str, list[Trial]] = {}  # contender → what its sweep tried
         self._open: set[str] = set()  # runs that have not ended
 
     def __enter__(self) -> "ContestRun":
@@ -65,6 +68,8 @@ class ContestRun:
     def reported(self, report: Report) -> None:
         if not report.metrics:
             return
+        if (trial := report.trial) is not None:
+            self.tracker.do(lambda: self._log_trial(report.contender, trial))
         self._steps.setdefault(report.contender, []).append(report)
         if report.time - self._flushed.get(report.contender, 0.0) > FLUSH_SECONDS:
             self._flush(report.contender)
@@ -129,6 +134,20 @@ class ContestRun:
         named = [(r, "refit/" if r.refit else "") for r in reports]
         self.tracker.steps(run_id, [(r.time, r.step, {p + k: v for k, v in r.metrics.items()}) for r, p in named])
 
+    def _log_trial(self, name: str, trial: "Trial") -> None:
+        """A trial as a child run of its contender's run."""
+        tags = {"contest": self.split.problem.name, "contender": name, "trial": str(trial.number)}
+        parent = self._child(name, trial.began)
+        run_id = self.tracker.start(f"{name} trial {trial.number}", parent=parent, began=trial.began, tags=tags)
+        metrics = {"seconds": trial.seconds}
+        if trial.finished:
+            metrics[f"validation/{self.split.problem.metric}"] = trial.score
+        marks = {"status": trial.status, "reason": trial.reason}
+        self.tracker.facts(run_id, params={**trial.settings}, tags=marks, metrics=metrics)
+        self.tracker.steps(run_id, [(trial.began + trial.seconds, step, {"loss": loss}) for step, loss in trial.steps])
+        self.tracker.stop(run_id, "FAILED" if trial.status == "failed" else "FINISHED", trial.began + trial.seconds)
+        self._trials.setdefault(name, []).append(trial)
+
     def _finish(self, row: Entry | Failure, ended: float) -> None:
         run_id = self._child(row.name, ended - row.seconds)
         metrics = {"seconds": row.seconds}
@@ -138,6 +157,12 @@ class ContestRun:
         self.tracker.facts(run_id, tags={"status": row.status, "reason": row.reason}, metrics=metrics)
         if isinstance(row, Failure) and row.traceback:
             self._write(run_id, {"traceback.txt": row.traceback})
+        if tried := self._trials.get(row.name):
+            from framework.sweep.chart import charts
+
+            drawn = charts(tried, metric(self.split.problem.metric))
+            trials = [trial.to_json() for trial in tried]
+            self._write(run_id, {"trials": trials, **{f"figures/{name}": figure for name, figure in drawn.items()}})
         self._end(run_id, "FINISHED" if isinstance(row, Entry) else ENDED.get(row.status, "KILLED"), ended)
 
     def _conclude(self, board: Leaderboard) -> None:

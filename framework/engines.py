@@ -27,6 +27,7 @@ class EngineError(UserError):
 def engine(name: Engine, **settings: Any) -> Contender:
     """The contender of an engine; settings that are None keep its defaults.
 
+    A net's workers are processes apart from the fit, even a single one, so that the fit survives them and takes no CPU.
     Raises EngineError naming a setting that this engine does not have.
     """
     from framework import contenders
@@ -34,7 +35,7 @@ def engine(name: Engine, **settings: Any) -> Contender:
     made = getattr(contenders, CLASSES[name])
     known = {field.name for field in fields(made)}
     named = {key: next((field for field in (key, *FIELDS.get(key, ())) if field in known), None) for key in settings}
-    given = {}
+    given: dict[str, Any] = {"apart": True} if "apart" in known else {}
     for key, value in settings.items():
         if value is None:
             continue

@@ -2,7 +2,7 @@
 
 import html
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from cluster.user_error import UserError
 from framework.contender import Contender
+from framework.data.frame import Truth
 from framework.data.split import Split
 from framework.metric import Metric, metric
 from framework.plain import write_json
 from framework.predictor import Predictor
-from framework.statistics import Interval
+from framework.ranked_on import RankedOn
+from framework.statistics import Gap, Interval
 
 
 class LeaderboardError(UserError):
@@ -25,7 +27,8 @@ class LeaderboardError(UserError):
 class Entry:
     """A contender that finished. score and interval on the validation rows, in the metric's own units.
 
-    noise: the paired bootstrap's p-value that it differs from the best entry; nan for the best itself.
+    noise: the p-value of "it scores as the best entry does", corrected for how many were compared (`compare`); nan for
+    the best itself.
     remark: what a reader should know, such as the members of a blend.
     """
 
@@ -70,6 +73,7 @@ class Winner:
     test_interval: Interval
     predicted: np.ndarray = field(repr=False, compare=False)  # on the test rows
     refit: bool = False  # learned from train and validation rows together
+    gap: Gap | None = None  # between its validation score and its test score
 
     def save(self, folder: Path | str) -> Path:
         """Writes the model folder that `recipes.predict` and `serve` take."""
@@ -87,11 +91,21 @@ class Leaderboard:
     seconds: float = 0.0
     interrupted: bool = False
     run_id: str | None = None
-    folds: int = 1  # from 2: entries were ranked on all rows to learn from, each held out once
+    ranked_on: RankedOn | None = field(default=None, repr=False, compare=False)  # None: the validation rows
 
     @property
     def metric(self) -> Metric:
         return metric(self.split.problem.metric)
+
+    @property
+    def folds(self) -> int:
+        """From 2: entries were ranked on all rows that were held out of one of so many folds."""
+        return self.ranked_on.folds if self.ranked_on else 1
+
+    @property
+    def truth(self) -> Truth:
+        """Of the rows ranked on."""
+        return (self.ranked_on or RankedOn.of(self.split.fold, [])).truth
 
     @property
     def rows(self) -> list[Entry | Failure]:
@@ -133,6 +147,7 @@ class Leaderboard:
             "test_score": won.test_score,
             "interval": [won.test_interval.low, won.test_interval.high],
             "refit": won.refit,
+            "optimism": won.gap and [won.gap.optimism, won.gap.interval.low, won.gap.interval.high],
         }
         problem, split = self.split.problem, self.split
         return {
@@ -167,19 +182,31 @@ class Leaderboard:
         for place, entry in enumerate(self.entries, 1):
             band = f"{number(entry.interval.low)} … {number(entry.interval.high)}"
             lines.append(_line(str(place), entry.name, number(entry.score), band, f"{entry.seconds:.1f}", _note(entry)))
-        for failure in self.failures:
+        for failure in self._told():
             lines.append(_line("–", failure.name, failure.status, "", f"{failure.seconds:.1f}", failure.reason))
         if self.champion is not None:
-            lines += ["", _verdict(self.champion, self.metric)]
+            lines += ["", _verdict(self.champion, self.metric), *_flattery(self.champion)]
         if self.interrupted:
             lines.append("Interrupted: this is the leaderboard so far.")
         return "\n".join(line.rstrip() for line in lines)
 
+    def _told(self) -> list[Failure]:
+        """The failures; those that were never started for one reason in one row."""
+        rest = [failure for failure in self.failures if failure.status != "not started"]
+        late: dict[str, list[Failure]] = {}
+        for failure in self.failures:
+            if failure.status == "not started":
+                late.setdefault(failure.reason, []).append(failure)
+        for reason, group in late.items():
+            others = f"; nor were {', '.join(failure.name for failure in group[1:])}" if len(group) > 1 else ""
+            rest.append(replace(group[0], reason=reason + others))
+        return rest
+
     def _ranked_on(self) -> str:
-        fold = self.split.fold
-        if self.folds == 1:
-            return f"{len(self.entries[0].predicted) if self.entries else len(fold.valid):,} validation rows"
-        return f"{len(fold.train) + len(fold.valid):,} rows, each held out of one of {self.folds} folds"
+        rows = f"{len(self.truth):,}"
+        return (
+            f"{rows} rows, each held out of one of {self.folds} folds" if self.folds > 1 else f"{rows} validation rows"
+        )
 
     def _repr_html_(self) -> str:
         cells = "".join(
@@ -191,9 +218,10 @@ class Leaderboard:
         cells += "".join(
             f"<tr style='opacity:.6'><td>–</td><td>{html.escape(f.name)}</td><td align=right>{f.status}</td><td></td>"
             f"<td align=right>{f.seconds:.1f}</td><td>{html.escape(f.reason)}</td></tr>"
-            for f in self.failures
+            for f in self._told()
         )
-        verdict = f"<p>{html.escape(_verdict(self.champion, self.metric))}</p>" if self.champion else ""
+        told = [_verdict(self.champion, self.metric), *_flattery(self.champion)] if self.champion else []
+        verdict = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in told)
         return (
             f"<h4>{html.escape(self.split.problem.name)}: {html.escape(self.metric.title)}</h4>"
             "<table><thead><tr><th></th><th>contender</th><th>validation</th><th>95 % interval</th><th>seconds</th>"
@@ -219,6 +247,14 @@ def number(value: float) -> str:
 def _note(entry: Entry) -> str:
     tie = "not told apart from the best" if entry.noise >= 0.05 else ""
     return "; ".join(part for part in (tie, entry.remark) if part)
+
+
+def _flattery(winner: Winner) -> list[str]:
+    """How much better its validation score was than its test score, where that is more than chance."""
+    if winner.gap is None or not winner.gap.real:
+        return []
+    told = f"{number(winner.gap.optimism)} ({number(winner.gap.interval.low)} … {number(winner.gap.interval.high)})"
+    return [f"Its validation score flattered it by {told}: the best of many is partly the luckiest."]
 
 
 def _verdict(winner: Winner, scored: Metric) -> str:

@@ -1,20 +1,30 @@
 """Which contenders enter: for this kind of question, at this size, the cheap and safe ones first."""
 
 import logging
+from importlib.util import find_spec
+from itertools import zip_longest
 
 from framework.contender import Contender
+from framework.data.data_error import DataError
+from framework.data.kfold import k_fold
 from framework.data.split import Split
+from framework.search_space import portfolio_of, settled
 
 log = logging.getLogger(__name__)
 
 MANY_ROWS = 200_000  # beyond: no contender whose time grows faster than the rows
+FOLDS = (8, 5)  # that a contest is held on where time allows
+CELL_SECONDS = 3e-6  # CPU seconds that a booster takes for each value of the table, roughly
+FEW_CONTENDERS = 4
+BOOSTING_SHARE = 0.4  # of the time, that these may take
 
 
 def line_up(split: Split) -> list[Contender]:
     """The contenders for a split, in the order they start.
 
     The floors come first (a constant, a regularised linear model, early-stopped boosting), so that whatever the
-    minutes there is a winner that is no worse than these; then what may beat them; last the blend of all.
+    minutes there is a winner that is no worse than these; then what may beat them; then other settings of the best
+    engines, while there is time; last the blend of all.
     """
     kind = split.problem.kind
     if kind == "clustering":
@@ -27,24 +37,59 @@ def line_up(split: Split) -> list[Contender]:
     return entering
 
 
+def folds_for(split: Split, *, seconds: float, cpus: float) -> int:
+    """How many folds a contest's rows are dealt into: as many as a few boosters can be fit on in a part of the time.
+
+    1, the split's own validation rows, where rows have an order, are clustered, lie in files, or are too many.
+    """
+    fold = split.fold
+    if split.problem.kind in ("clustering", "forecast") or split.problem.time is not None or fold.shards is not None:
+        return 1
+    cells = (len(fold.train) + len(fold.valid)) * len(split.schema.columns)
+    for folds in FOLDS:
+        if cells * CELL_SECONDS * folds * FEW_CONTENDERS > BOOSTING_SHARE * seconds * cpus:
+            continue
+        try:
+            k_fold(fold, folds, seed=split.seed)
+        except DataError as error:
+            log.info("not dealt into %d folds: %s", folds, error)
+            continue
+        return folds
+    return 1
+
+
 def _supervised(rows: int) -> list[Contender]:
     from framework import contenders as c
 
-    quick: list[Contender] = [c.Constant(), c.Linear(), c.XGBoost(), c.LightGBM()]
+    quick: list[Contender] = [c.Constant(), c.Linear(), c.XGBoost(), c.LightGBM(), c.CatBoost()]
     trees: list[Contender] = [c.ExtraTrees(), c.RandomForest()]
     if rows > MANY_ROWS:
         return [*quick, c.Neural(), *trees, c.Blend()]
-    return [*quick, *trees, c.Neural(), c.SVM(), c.Neighbours(), c.Blend()]
+    first = [*quick, *trees, c.Neural(), c.SVM(), c.Neighbours()]
+    return [*first, *_variants([c.LightGBM(), c.CatBoost(), c.XGBoost(), c.Neural(), c.ExtraTrees()]), c.Blend()]
+
+
+def _variants(contenders: list[Contender]) -> list[Contender]:
+    """The contenders' known-good settings, in turns: each one's first, then each one's second …"""
+    known = [[(contender, settings) for settings in portfolio_of(contender)] for contender in contenders]
+    turns = [one for turn in zip_longest(*known) for one in turn if one is not None]
+    numbers: dict[str, int] = {}
+    found = []
+    for contender, settings in turns:
+        numbers[contender.name] = numbers.get(contender.name, 1) + 1
+        found.append(settled(contender, {**settings, "name": f"{contender.name}_{numbers[contender.name]}"}))
+    return found
 
 
 def _forecast() -> list[Contender]:
     from framework import contenders as c
 
     lagged = [c.Lagged(c.Linear()), c.Lagged(c.XGBoost()), c.Lagged(c.LightGBM()), c.Lagged(c.ExtraTrees())]
-    return [c.SeasonalNaive(), *lagged, c.Blend()]
+    statistical: list[Contender] = [c.Statistical("theta"), c.Statistical("ets")]
+    return [c.SeasonalNaive(), *(statistical if find_spec("statsforecast") else []), *lagged, c.Blend()]
 
 
 def _clustering() -> list[Contender]:
     from framework import contenders as c
 
-    return [c.KMeans(), c.HDBSCAN()]
+    return [c.KMeans(), c.Mixture(), c.Agglomerative(), c.HDBSCAN()]

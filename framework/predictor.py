@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cluster.user_error import UserError
+from framework.conformal import Band
 from framework.contender import Model
 from framework.data.schema import Schema
 from framework.problem import Problem
@@ -28,6 +29,7 @@ class Predictor:
     """Raw rows in, answers out. What `DIR/model` holds, what is registered and what is served.
 
     facts: where it comes from: fingerprint, seed, versions, commit; plain data.
+    band: the interval around each value; None: there is none, or the answer is no value.
     """
 
     name: str
@@ -35,20 +37,28 @@ class Predictor:
     schema: Schema
     model: Model
     facts: dict[str, Any] = field(default_factory=dict)
+    band: Band | None = None
 
     def predict(self, raw: pd.DataFrame, *, strict: bool = False) -> tuple[pd.DataFrame, list[str]]:
         """One answer a row, and a sentence for each thing worth knowing about the rows.
 
-        Columns: `prediction` (a label, a value, or a cluster), and `proba_<class>` for every class.
+        Columns: `prediction` (a label, a value, or a cluster), and `proba_<class>` for every class, or, where there is
+        a band, `prediction_low` and `prediction_high`.
         strict: an unknown column is an error. Raises SchemaError for rows that do not fit.
         """
         X, warnings = self.schema.conform(raw, strict=strict)
-        return self.answer(self.model.predict(X)), warnings
+        return self.answer(self.model.predict(X), X), warnings
 
-    def answer(self, predicted: np.ndarray) -> pd.DataFrame:
-        """A model's output in the words of the table it was trained on."""
+    def answer(self, predicted: np.ndarray, X: pd.DataFrame | None = None) -> pd.DataFrame:
+        """A model's output in the words of the table it was trained on.
+
+        X: the rows, conformed; a forecast's intervals depend on them, and are left out without.
+        """
         if not self.problem.classified:
-            return pd.DataFrame({"prediction": predicted})
+            told = {"prediction": predicted}
+            if self.band is not None and (X is not None or self.band.horizon is None):
+                told["prediction_low"], told["prediction_high"] = self.band.around(predicted, X)
+            return pd.DataFrame(told)
         labels = np.array(self.schema.classes, dtype=object)
         answers: dict[str, Any] = {"prediction": pd.Series(labels[predicted.argmax(axis=1)]).infer_objects()}
         answers |= {f"proba_{label}": predicted[:, code] for code, label in enumerate(self.schema.classes)}
@@ -69,6 +79,7 @@ class Predictor:
             "problem": asdict(self.problem),
             "schema": self.schema.to_json(),
             "facts": self.facts,
+            "band": None if self.band is None else self.band.to_json(),
             "files": {path: _digest(part / path) for path in _files(part)},
         }
         (part / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
@@ -91,7 +102,7 @@ class Predictor:
                 raise ModelFolderError(f"model folder {home} is damaged: {path} is not what was saved. Copy it again.")
         problem = Problem(**{**card["problem"], "ignored": tuple(card["problem"]["ignored"])})
         schema = Schema.from_json(card["schema"])
-        return cls(card["name"], problem, schema, open_model(home / "model"), card["facts"])
+        return cls(card["name"], problem, schema, open_model(home / "model"), card["facts"], _band(home, card))
 
 
 def _card(home: Path) -> dict[str, Any]:
@@ -112,6 +123,18 @@ def _card(home: Path) -> dict[str, Any]:
     if missing:
         raise ModelFolderError(f"model folder {home} is cut short: {CARD} lacks {', '.join(sorted(missing))}.")
     return dict(card)
+
+
+def _band(home: Path, card: dict[str, Any]) -> Band | None:
+    """The intervals of a model folder; one written before there were any has none."""
+    if card.get("band") is None:
+        return None
+    try:
+        return Band.from_json(card["band"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFolderError(
+            f"model folder {home} is damaged: the band of {CARD} does not parse ({error})."
+        ) from error
 
 
 def _files(home: Path) -> list[str]:

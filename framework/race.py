@@ -1,5 +1,6 @@
 """Fits under way on a Ray cluster: started, heard, ended in time, whatever they do."""
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ import numpy as np
 from framework.attempt import Crash, Fit, Report, Reports, attempt
 from framework.contender import Contender
 from framework.data.frame import Fold
+from framework.scratch import sweep
 
 POLL_SECONDS = 0.1
 HEAR_SECONDS = 2.0  # how long a look at the fits' reports may take
 ENDED_SECONDS = 10.0  # and one after which a fit's reports would be heard no more
 GRACE_SECONDS = 1.5  # how long past its time a fit may still hand in its model before its process is killed
+SWEEP_SECONDS = 2.0  # for killed processes to be gone, whose folders are removed then
 DIED = "its worker process died (killed, or crashed in native code)"
 
 
@@ -83,6 +86,7 @@ class Race:
 
         self.seed, self.cpus, self.hear, self.checkpoints = seed, cpus, hear, checkpoints
         self.held = list(held)
+        self.name = secrets.token_hex(3)
         self.running: dict[Any, _Runner] = {}
         # No retries: a second attempt would spend another contender's time, and a crash is a row.
         self.attempt = ray.remote(num_returns=2, max_retries=0)(attempt)
@@ -99,6 +103,7 @@ class Race:
 
         self.stop("the contest ended")
         ray.kill(self.reports)
+        sweep(self.name, seconds=SWEEP_SECONDS)
 
     def has_room(self, contender: Contender) -> bool:
         """Whether the cluster's CPUs hold one more; an empty track holds any."""
@@ -123,6 +128,7 @@ class Race:
             seed=self.seed,
             checkpoints=None if self.checkpoints is None else f"{self.checkpoints.rstrip('/')}/{folder}",
             reports=self.reports,
+            race=self.name,
             held=(held, self.held[held]) if self.held and not refit else None,
         )
         self.running[told] = _Runner(contender, packed, seconds, refit, until, held)

@@ -1,6 +1,7 @@
 """The same score again and again on resampled rows: each row's part in it is worked out once.
 
-Every function is tested equal to `Metric.score`, which is slower by one or two orders.
+A resample is told by how often each row is in it; many of them are scored at once, as products of matrices where the
+metric allows it. Every function is tested equal to `Metric.score`, which is slower by one to three orders.
 """
 
 import math
@@ -11,18 +12,19 @@ import numpy as np
 from framework.data.frame import Truth
 from framework.metric import Metric, shares, silhouettes, symmetric_errors
 
-Rescore = Callable[[np.ndarray], float]  # row numbers, repeats allowed → the score of those rows
+Rescore = Callable[[np.ndarray], np.ndarray]
 
 
 def rescorer(metric: Metric, truth: Truth, predicted: np.ndarray) -> Rescore:
-    """A function from row numbers to `metric.score(truth.take(rows), predicted[rows])`.
+    """A function from counts, shape (resamples, rows), to the scores of these resamples, shape (resamples,).
 
+    A resample that holds row i `counts[i]` times scores as `metric.score` of such rows does.
     For silhouette the positions stay those of the full sample: rows are numbered within `silhouettes(...)`.
     """
     if metric.name == "silhouette":
         return _mean(silhouettes(truth, predicted), None, metric.name)
     if truth.y is None or not np.isfinite(predicted).all():
-        return lambda rows: math.nan
+        return lambda counts: np.full(len(counts), np.nan)
     if metric.name in LABEL_SCORES:
         return _matrix(truth, predicted, LABEL_SCORES[metric.name])
     if metric.name in CURVES:
@@ -32,12 +34,30 @@ def rescorer(metric: Metric, truth: Truth, predicted: np.ndarray) -> Rescore:
         return _mean(losses, truth.weight, metric.name)
     if metric.name in ("r2", "adjusted_r2"):
         return _explained(truth, predicted, adjusted=metric.name == "adjusted_r2")
-    return lambda rows: metric.score(truth.take(rows), predicted[rows])
+    return lambda counts: np.array([_plainly(metric, truth, predicted, each) for each in counts])
+
+
+def _plainly(metric: Metric, truth: Truth, predicted: np.ndarray, counts: np.ndarray) -> float:
+    rows = np.repeat(np.arange(len(counts)), counts.astype(np.int64))
+    return metric.score(truth.take(rows), predicted[rows])
+
+
+def per_row(metric: Metric, truth: Truth, predicted: np.ndarray) -> np.ndarray:
+    """What each row adds to a metric that is a mean over rows, or its root, shape (rows,).
+
+    Raises ValueError for a metric that is none.
+    """
+    losses = _losses(metric.name, truth, predicted)
+    if losses is None:
+        raise ValueError(f"{metric.name} is no mean over rows")
+    return losses
 
 
 def _losses(name: str, truth: Truth, predicted: np.ndarray) -> np.ndarray | None:
     """What each row adds to a metric that is a mean over rows (or its root); None for one that is not."""
     y = np.asarray(truth.y)
+    if name == "accuracy":
+        return np.asarray(predicted.argmax(axis=1) == y, dtype=np.float64)
     if name in ("log_loss", "brier"):
         probability = shares(predicted)
         if name == "log_loss":
@@ -70,117 +90,149 @@ def _losses(name: str, truth: Truth, predicted: np.ndarray) -> np.ndarray | None
 
 def _mean(losses: np.ndarray, weight: np.ndarray | None, name: str) -> Rescore:
     known = np.isfinite(losses)
-    each = np.where(known, losses, 0.0)
     share = known.astype(np.float64) if weight is None else weight * known
+    columns = np.column_stack([np.where(known, losses, 0.0) * share, share])
     root = name in ("rmse", "rmsle")
 
-    def rescore(rows: np.ndarray) -> float:
-        total = share[rows].sum()
-        if total == 0:
-            return math.nan
-        mean = float(each[rows] @ share[rows] / total)
-        return math.sqrt(mean) if root else mean
+    def rescore(counts: np.ndarray) -> np.ndarray:
+        above, below = (counts @ columns).T
+        means = _ratio(above, below, empty=math.nan)
+        return np.sqrt(means) if root else means
 
     return rescore
 
 
 def _explained(truth: Truth, predicted: np.ndarray, *, adjusted: bool) -> Rescore:
-    y = np.asarray(truth.y)
+    y = np.asarray(truth.y, dtype=np.float64)
     weight = np.ones(len(y)) if truth.weight is None else truth.weight
-    squares = (y - predicted) ** 2
+    centred = y - y.mean()  # else the squares of large values would drown their differences
+    columns = np.column_stack([weight, weight * centred, weight * centred**2, weight * (y - predicted) ** 2])
 
-    def rescore(rows: np.ndarray) -> float:
-        w, values = weight[rows], y[rows]
-        spread = float(w @ (values - w @ values / w.sum()) ** 2)
-        if np.ptp(values) == 0:
-            return math.nan
-        r2 = 1 - float(w @ squares[rows]) / spread
-        free = len(rows) - truth.features - 1
+    def rescore(counts: np.ndarray) -> np.ndarray:
+        total, sums, squares, errors = (counts @ columns).T
+        spread = squares - sums**2 / total
+        r2 = 1 - _ratio(errors, np.where(spread > 1e-12 * squares, spread, 0.0), empty=math.nan)
         if not adjusted:
-            return r2
-        return 1 - (1 - r2) * (len(rows) - 1) / free if free > 0 else math.nan
+            return np.asarray(r2)
+        rows = counts.sum(axis=1)
+        free = rows - truth.features - 1
+        return np.asarray(1 - (1 - r2) * _ratio(rows - 1, np.maximum(free, 0), empty=math.nan))
 
     return rescore
 
 
-def _matrix(truth: Truth, predicted: np.ndarray, score: Callable[[np.ndarray], float]) -> Rescore:
+def _matrix(truth: Truth, predicted: np.ndarray, score: Callable[[np.ndarray], np.ndarray]) -> Rescore:
     """Scores that are read off the confusion matrix (true class in rows, predicted in columns)."""
     classes = max(predicted.shape[1], 2)
     cells = np.asarray(truth.y) * classes + predicted.argmax(axis=1)
+    seen, place = np.unique(cells, return_inverse=True)
+    member = np.zeros((len(cells), len(seen)))
+    member[np.arange(len(cells)), place] = 1.0 if truth.weight is None else truth.weight
 
-    def rescore(rows: np.ndarray) -> float:
-        weight = None if truth.weight is None else truth.weight[rows]
-        return score(np.bincount(cells[rows], weights=weight, minlength=classes**2).reshape(classes, classes))
+    def rescore(counts: np.ndarray) -> np.ndarray:
+        matrices = np.zeros((len(counts), classes**2))
+        matrices[:, seen] = counts @ member
+        return score(matrices.reshape(-1, classes, classes))
 
     return rescore
 
 
-def _per_class(score: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> Callable[[np.ndarray], float]:
+def _parts(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each class: how often it was right, said, and true. matrix: shape (…, classes, classes)."""
+    return matrix.diagonal(axis1=-2, axis2=-1), matrix.sum(axis=-2), matrix.sum(axis=-1)
+
+
+def _per_class(score: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
     """Class 1's score of two classes; else the mean over the classes that the rows hold."""
 
-    def of(matrix: np.ndarray) -> float:
-        each = score(matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1))
-        return float(each[1] if len(each) == 2 else each[matrix.sum(axis=1) > 0].mean())
+    def of(matrix: np.ndarray) -> np.ndarray:
+        hit, said, true = _parts(matrix)
+        each = score(hit, said, true)
+        return np.asarray(each[..., 1] if each.shape[-1] == 2 else _held(each, true))
 
     return of
 
 
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.asarray(np.divide(above, below, out=np.zeros(len(above)), where=below > 0))
+def _held(each: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """The mean over the classes that the rows hold."""
+    return _ratio(np.where(true > 0, each, 0.0).sum(axis=-1), (true > 0).sum(axis=-1), empty=math.nan)
 
 
-def _balanced(matrix: np.ndarray) -> float:
-    seen = matrix.sum(axis=1)
-    return float((matrix.diagonal()[seen > 0] / seen[seen > 0]).mean())
+def _ratio(above: np.ndarray, below: np.ndarray, *, empty: float = 0.0) -> np.ndarray:
+    """above / below; `empty` where below is not positive."""
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), empty, dtype=float), where=below > 0))
 
 
-def _mcc(matrix: np.ndarray) -> float:
+def _balanced(matrix: np.ndarray) -> np.ndarray:
+    hit, _, true = _parts(matrix)
+    return _held(_ratio(hit, true), true)
+
+
+def _mcc(matrix: np.ndarray) -> np.ndarray:
     """Matthews' correlation over any number of classes (Gorodkin 2004)."""
-    total, true, said = matrix.sum(), matrix.sum(axis=1), matrix.sum(axis=0)
-    scale = math.sqrt(max(0.0, float((total**2 - said @ said) * (total**2 - true @ true))))
-    return float((matrix.trace() * total - true @ said) / scale) if scale else 0.0
+    hit, said, true = _parts(matrix)
+    total = true.sum(axis=-1)
+    scale = np.sqrt(np.maximum(0.0, (total**2 - (said**2).sum(-1)) * (total**2 - (true**2).sum(-1))))
+    return _ratio(hit.sum(axis=-1) * total - (true * said).sum(axis=-1), scale)
 
 
-LABEL_SCORES: dict[str, Callable[[np.ndarray], float]] = {
-    "accuracy": lambda matrix: float(matrix.trace() / matrix.sum()),
+LABEL_SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "balanced_accuracy": _balanced,
     "precision": _per_class(lambda hit, said, true: _ratio(hit, said)),
     "recall": _per_class(lambda hit, said, true: _ratio(hit, true)),
     "f1": _per_class(lambda hit, said, true: _ratio(2 * hit, said + true)),
-    "mcc": lambda matrix: _mcc(matrix.astype(np.float64)),
+    "mcc": _mcc,
 }
 
 
-def _curve(truth: Truth, predicted: np.ndarray, area: Callable[[np.ndarray, np.ndarray], float]) -> Rescore:
+def _curve(truth: Truth, predicted: np.ndarray, area: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Rescore:
     """Areas under curves: rows are ranked once, a resample only counts what falls on each rank."""
     y = np.asarray(truth.y)
     ranked = [1] if predicted.shape[1] == 2 else range(predicted.shape[1])
-    ranks = [(code, *np.unique(predicted[:, code], return_inverse=True)) for code in ranked]
+    curves = [_ranks(predicted[:, code], y == code, truth.weight) for code in ranked]
 
-    def rescore(rows: np.ndarray) -> float:
-        weight = np.ones(len(rows)) if truth.weight is None else truth.weight[rows]
-        areas = []
-        for code, levels, place in ranks:
-            hit = y[rows] == code
-            if not 0 < np.count_nonzero(hit) < len(rows):
-                continue
-            positive = np.bincount(place[rows], weights=weight * hit, minlength=len(levels))
-            areas.append(area(positive, np.bincount(place[rows], weights=weight * ~hit, minlength=len(levels))))
-        return float(np.mean(areas)) if areas else math.nan
+    def rescore(counts: np.ndarray) -> np.ndarray:
+        each = np.array([area(*falls(counts)) for falls in curves])
+        known = np.isfinite(each)
+        return _ratio(np.where(known, each, 0.0).sum(axis=0), known.sum(axis=0), empty=math.nan)
 
     return rescore
 
 
-def _roc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """The share of (positive, negative) pairs in the right order, a tie counting half (Mann & Whitney 1947)."""
-    below = np.cumsum(negative) - negative
-    return float(positive @ (below + negative / 2) / (positive.sum() * negative.sum()))
+def _ranks(
+    predicted: np.ndarray, hit: np.ndarray, weight: np.ndarray | None
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """A function from counts to what falls on each rank, from the lowest up: of hits, and of misses."""
+    order = np.argsort(predicted, kind="stable")
+    values = predicted[order]
+    starts = np.append(0, np.flatnonzero(values[1:] != values[:-1]) + 1)
+    signs = np.where(hit[order], 1.0, 0.0)
+    shares = np.ones(len(order)) if weight is None else weight[order]
+
+    def falls(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        there = counts[:, order] * shares
+        hits = there * signs
+        misses = there - hits
+        if len(starts) == len(order):
+            return hits, misses
+        return np.add.reduceat(hits, starts, axis=1), np.add.reduceat(misses, starts, axis=1)
+
+    return falls
 
 
-def _precision_recall(positive: np.ndarray, negative: np.ndarray) -> float:
+def _roc(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
+    """The share of (hit, miss) pairs in the right order, a tie counting half (Mann & Whitney 1947)."""
+    below = np.cumsum(misses, axis=1)
+    pairs = hits.sum(axis=1) * below[:, -1]
+    return _ratio(np.einsum("ij,ij->i", hits, below - misses / 2), pairs, empty=math.nan)
+
+
+def _precision_recall(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
     """Average precision: each rank's precision, weighted by the recall gained there."""
-    hits, misses = np.cumsum(positive[::-1]), np.cumsum(negative[::-1])
-    return float(positive[::-1] @ _ratio(hits, hits + misses) / hits[-1])
+    hits, misses = hits[:, ::-1], misses[:, ::-1]
+    upto, wrong = np.cumsum(hits, axis=1), np.cumsum(misses, axis=1)
+    areas = _ratio(np.einsum("ij,ij->i", hits, _ratio(upto, upto + wrong)), upto[:, -1], empty=math.nan)
+    return np.where(wrong[:, -1] > 0, areas, math.nan)
 
 
-CURVES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"roc_auc": _roc, "pr_auc": _precision_recall}
+CURVES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"roc_auc": _roc, "pr_auc": _precision_recall}

@@ -7,6 +7,7 @@ from framework.problem import Kind
 from framework.recipe import budget, write_report
 from framework.registry import check_name
 from framework.serving.deployment import check_port
+from framework.statistics import Prefer
 from framework.tracking import track
 
 
@@ -24,6 +25,9 @@ class Config:
     horizon: int | None = None  # forecasts: how many steps ahead; 12 by default
     name: str | None = None  # under which the winner is registered; the target by default
     workers: int | None = None  # CPUs that fits may use at once; all of the cluster's by default
+    folds: int | None = None  # rank on all rows, each held out of one of so many folds; by default as time allows
+    test_share: float = 0.2  # of the rows, kept back for the winner alone
+    prefer: Prefer = "best"  # of those not told apart from the best: the simplest, or who answers fastest
     seed: int = 0  # fixes the split and every contender
     out: str | None = None  # a folder for leaderboard.json, report.json and the winner's model
     serve: bool = False  # deploy the winner, ask it over HTTP, print the curl line
@@ -43,11 +47,20 @@ def main(config: Config) -> Leaderboard:
     question = {"target": config.target, "kind": config.kind, "metric": config.metric, "name": config.name, **roles}
 
     with track() as tracker:
-        split = load(config.data, **question, seed=config.seed)
+        split = load(config.data, **question, seed=config.seed, test=config.test_share)
         print(split)
         logged = tracker.contest(split, config=asdict(config))
         end = clock.end_before(8.0 + 12.0 * config.serve)
-        board = compete(line_up(split), split, deadline=end, workers=config.workers, observers=[watch(), logged])
+        watching = [watch(), logged]
+        board = compete(
+            line_up(split),
+            split,
+            deadline=end,
+            workers=config.workers,
+            folds=config.folds,
+            prefer=config.prefer,
+            observers=watching,
+        )
         print(f"\n{board}\n")
         board = replace(board, run_id=logged.run_id()).write(config.out, config=asdict(config))
         if board.interrupted:

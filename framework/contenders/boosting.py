@@ -2,15 +2,15 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from cluster.user_error import UserError
+from framework.contender import Context
 from framework.contenders.native import Native
-from framework.data.cut import splitmix64
-from framework.data.frame import Fold, Frame, Rows, join
+from framework.data.frame import Fold
 
 Pairs = tuple[tuple[str, Any], ...]
 ClassWeight = Literal["balanced"] | None
@@ -22,8 +22,90 @@ PROBE_ROUNDS = 5  # after which the time of a round is known
 SCORES = (*RANKINGS, "survival:")  # their predictions have no unit: the raw score is told
 
 
+ELSEWHERE = {  # objectives that engines have by other names, or not at all
+    "xgboost": {"lambdarank": "XGBoost calls it 'rank:ndcg'", "rank_xendcg": "XGBoost has 'rank:ndcg'"},
+    "lightgbm": {
+        "rank:": "LightGBM calls it 'lambdarank'",
+        "survival:": "LightGBM has none for censored times: use XGBoost",
+    },
+}
+
+
 class BoostingError(UserError):
     """A setting that does not fit the columns or the question."""
+
+
+class Boosted(Protocol):
+    """The fields that boosting contenders have in common."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rounds(self) -> int: ...
+    @property
+    def patience(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def checkpoint_rounds(self) -> int: ...
+    @property
+    def class_weight(self) -> ClassWeight: ...
+    @property
+    def monotone(self) -> Mapping[str, int] | Pairs: ...
+    @property
+    def objective(self) -> str | None: ...
+    @property
+    def engine(self) -> Mapping[str, Any] | Pairs: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every rank is told.
+
+    engine: the engine's parameters. factors: what a row of each class counts, shape (classes,). memory: bytes that a
+    worker's rows may take, 0 for its share of the machine's.
+    """
+
+    native: Native
+    engine: dict[str, Any]
+    rounds: int
+    patience: int
+    learning_rate: float
+    checkpoint_rounds: int = 50
+    factors: np.ndarray | None = None
+    memory: int = 0
+    deadline: float = float("inf")
+
+
+def planned(
+    made: Boosted, fold: Fold, context: Context, *, engine: str, settings: dict[str, Any], metric: str, memory: int = 0
+) -> Plan:
+    """A contender's fields as the plan of one fit.
+
+    engine: "xgboost" or "lightgbm". settings: the parameters that follow from the question and from fields which only
+    this engine has. metric: the name of the parameter among them that an objective of its own makes void.
+    Raises BoostingError when a field does not fit the columns or the question.
+    """
+    check_objective(made, fold, engine=engine)
+    native = Native.learn(fold.schema, fold.train.X, seed=context.seed)
+    if made.objective is not None:
+        settings = {name: value for name, value in settings.items() if name != metric} | {"objective": made.objective}
+    if any(signs := constraints(pairs(made.monotone), native, who=made.name)):
+        told = ",".join(map(str, signs))
+        settings = {**settings, "monotone_constraints": f"({told})" if engine == "xgboost" else told}
+    return Plan(
+        native,
+        {**settings, **dict(made.engine)},
+        rounds=made.rounds,
+        patience=made.patience,
+        learning_rate=made.learning_rate,
+        checkpoint_rounds=made.checkpoint_rounds,
+        factors=class_factors(made.class_weight, fold, who=made.name),
+        memory=memory,
+        deadline=context.deadline,
+    )
 
 
 def pairs(given: Mapping[str, Any] | Pairs) -> Pairs:
@@ -41,8 +123,17 @@ def scoring(objective: str | None) -> bool:
     return objective is not None and objective.startswith(SCORES)
 
 
-def check_objective(objective: str | None, fold: Fold, *, who: str) -> None:
-    """Raises BoostingError when the question cannot have this objective."""
+def check_objective(made: Boosted, fold: Fold, *, engine: str) -> None:
+    """Raises BoostingError when the engine, its workers or the question cannot have the contender's objective."""
+    objective, who = made.objective, made.name
+    for name, where in ELSEWHERE[engine].items():
+        if objective is not None and objective.startswith(name):
+            raise BoostingError(f"{who}: objective={objective!r} is not one of this engine's. {where}.")
+    if objective == "survival:cox" and made.workers > 1:
+        raise BoostingError(
+            f"{who}: objective={objective!r} holds every row against all others, and workers={made.workers} have a "
+            f"part each. Pass workers=1, or 'survival:aft'."
+        )
     if not scoring(objective):
         return
     if fold.problem.classified:
@@ -86,38 +177,6 @@ def class_factors(weight: ClassWeight, fold: Fold, *, who: str) -> np.ndarray | 
     counts = np.bincount(fold.train.y, minlength=len(fold.classes)) if fold.shards is None else fold.shards.key.counts
     held = np.maximum(np.asarray(counts, dtype=np.float64), 1.0)
     return np.asarray(held.sum() / (len(held) * held))
-
-
-def weighed(frame: Frame, factors: np.ndarray | None) -> Frame:
-    """The rows with the weights of their classes on top of their own."""
-    if factors is None:
-        return frame
-    own = 1.0 if frame.weight is None else frame.weight
-    return replace(frame, truth=replace(frame.truth, weight=own * factors[frame.y]))
-
-
-def by_query(rows: Rows, part: int = 0, parts: int = 1) -> Frame:
-    """Whole queries in order, for rankings: of each query all rows fall to one part.
-
-    Every part reads all rows and keeps its own in memory. Raises BoostingError when a part gets none.
-    """
-    kept = []
-    for block in rows.blocks(0, 1):
-        if block.group is None:
-            raise BoostingError("a ranking needs the query of each row. Pass its column as group.")
-        mine = splitmix64(block.group.astype(np.int64).view(np.uint64)) % np.uint64(parts) == part
-        kept.append(block.take(np.flatnonzero(mine)))
-    whole = join(kept)
-    if not len(whole) or whole.group is None:
-        raise BoostingError(f"there are too few queries to share them out to {parts} workers. Ask for fewer.")
-    return whole.take(np.argsort(whole.group, kind="stable"))
-
-
-def queries(frame: Frame) -> np.ndarray:
-    """The number of each row's query, counted from 0 in the order of the rows, shape (rows,)."""
-    assert frame.group is not None
-    fresh = np.concatenate([[0], np.cumsum(frame.group[1:] != frame.group[:-1])])
-    return fresh.astype(np.uint32)
 
 
 def larger_step(learning_rate: float, affordable: float) -> float:

@@ -49,15 +49,20 @@ class Alone:
         import tempfile
 
         from framework.training.checkpoint import seal
+        from framework.training.shelf import KEPT
 
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
             write(Path(folder))
             seal(Path(folder))
             self._shelf.put(Path(folder))
+        for old in self._shelf.names()[:-KEPT]:
+            self._shelf.drop(old)
 
     @contextmanager
     def newest(self) -> Iterator[Path | None]:
-        name = None if self.context.checkpoints is None else self._shelf.newest()[0]
+        name, remarks = (None, []) if self.context.checkpoints is None else self._shelf.newest()
+        for sentence in [*remarks, *([f"goes on from {name}"] if name else [])]:
+            self.context.remark(sentence)
         if name is None:
             yield None
             return

@@ -1,4 +1,4 @@
-"""CatBoost: boosting of symmetric trees with ordered statistics of the categories, stopped early (Prokhorenkova 2018)."""
+"""CatBoost: boosting of symmetric trees, with ordered statistics of categories (Prokhorenkova et al. 2018)."""
 
 import json
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from framework.contenders.target import quantile_of
 from framework.contenders.watch import Watch
 from framework.data.frame import Fold, Frame
 from framework.problem import Kind, Problem
+from framework.search_space import Real, Settings, Space, Whole
 
 if TYPE_CHECKING:
     import catboost
@@ -44,6 +45,18 @@ class CatBoost:
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
+    # Ranges: Salinas & Erickson 2024 (TabRepo), a little wider; settings: its r177, r13 and r137.
+    space: ClassVar[Space] = {
+        "learning_rate": Real(0.005, 0.2, log=True),
+        "depth": Whole(3, 9),
+        "l2": Real(0.5, 30.0, log=True),
+        "columns": Real(0.4, 1.0),
+    }
+    portfolio: ClassVar[tuple[Settings, ...]] = (
+        {"learning_rate": 0.0686, "depth": 6, "l2": 2.15, "columns": 1.0},
+        {"learning_rate": 0.0173, "depth": 8, "l2": 3.33, "columns": 1.0},
+        {"learning_rate": 0.0494, "depth": 4, "l2": 4.56, "columns": 1.0},
+    )
 
     @property
     def resources(self) -> Resources:

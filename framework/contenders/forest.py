@@ -13,6 +13,7 @@ from framework.contenders.sklearn_model import SklearnModel
 from framework.contenders.watch import Watch
 from framework.data.frame import Fold
 from framework.problem import Kind
+from framework.search_space import Real, Settings, Space, Whole
 
 BATCH = 10  # trees
 KINDS: frozenset[Kind] = frozenset({"binary", "multiclass", "regression"})
@@ -36,6 +37,13 @@ class RandomForest:
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = KINDS
     pooled: ClassVar[bool] = True
+    # Ranges and settings: TabRepo (Salinas & Erickson 2024), its r195, r127 and r34.
+    space: ClassVar[Space] = {"leaf_rows": Whole(1, 50, log=True), "columns": Real(0.1, 1.0)}
+    portfolio: ClassVar[tuple[Settings, ...]] = (
+        {"leaf_rows": 1, "columns": 0.75},
+        {"leaf_rows": 5, "columns": 1.0},
+        {"leaf_rows": 40, "columns": 0.75},
+    )
 
     @property
     def resources(self) -> Resources:
@@ -62,6 +70,13 @@ class ExtraTrees:
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = KINDS
     pooled: ClassVar[bool] = True
+    # Ranges and settings: TabRepo (Salinas & Erickson 2024), its r42, r172 and r178.
+    space: ClassVar[Space] = {"leaf_rows": Whole(1, 50, log=True), "columns": Real(0.1, 1.0)}
+    portfolio: ClassVar[tuple[Settings, ...]] = (
+        {"leaf_rows": 1, "columns": 0.75},
+        {"leaf_rows": 4, "columns": 1.0},
+        {"leaf_rows": 4, "columns": 0.75},
+    )
 
     @property
     def resources(self) -> Resources:

@@ -15,7 +15,8 @@ from framework.data.times import season
 
 CARD = "history.json"
 VALUES = "history.parquet"
-MONTH = 30.436875 * 86_400e9  # nanoseconds
+DAY = 86_400e9  # nanoseconds
+MONTH = 30.436875 * DAY
 YEAR = 12 * MONTH
 MOST_CELLS = 50_000_000  # series × steps
 
@@ -39,7 +40,7 @@ class Calendar:
         raw = _raw(times)
         known = np.unique(raw[np.isfinite(raw)])
         if len(known) < 2:
-            return cls(dates, float(known[0]) if len(known) else 0.0, 86_400e9 if dates else 1.0)
+            return cls(dates, float(known[0]) if len(known) else 0.0, DAY if dates else 1.0)
         usual = float(np.median(np.diff(known)))
         if dates and usual > 0.85 * MONTH:
             return cls(dates, months=max(1, round(usual / MONTH)))
@@ -55,6 +56,22 @@ class Calendar:
         months = (moments.year * 12 + moments.month - 1).to_numpy(dtype=np.float64)
         return np.floor(months / self.months)
 
+    def moments(self, ticks: np.ndarray) -> np.ndarray:
+        """When each step begins, datetime64[ns], for a calendar of dates."""
+        if not self.months:
+            return np.asarray((self.origin + ticks * self.spacing).astype(np.int64).astype("datetime64[ns]"))
+        months = np.asarray(ticks * self.months, dtype=np.int64) - 1970 * 12
+        return np.asarray(months.astype("datetime64[M]").astype("datetime64[ns]"))
+
+    def seasons(self, season: int) -> tuple[tuple[str, int], ...]:
+        """The longer seasons above one of `season` steps, by name and steps: a week of hours, a year of days in whole
+        weeks, so that the weekday stays. None where there are no dates."""
+        if not self.dates or self.months:
+            return ()
+        longer = (("week", 7), ("year", 364))
+        steps = ((name, round(days * DAY / self.spacing)) for name, days in longer)
+        return tuple((name, count) for name, count in steps if count > 1.5 * season)
+
     def phases(self, ticks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far through the year and the week each step is, both from 0 to 1; 0 where there are no dates."""
         if not self.dates:
@@ -62,7 +79,7 @@ class Calendar:
         if self.months:
             return (ticks * self.months % 12) / 12, np.zeros(len(ticks))
         moments = self.origin + ticks * self.spacing
-        return moments % YEAR / YEAR, moments % (7 * 86_400e9) / (7 * 86_400e9)
+        return moments % YEAR / YEAR, moments % (7 * DAY) / (7 * DAY)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from framework.contenders.calendar import calendar_columns, calendar_features
 from framework.contenders.history import History
 from framework.data.column import Column
 from framework.data.schema import Schema
@@ -31,7 +32,14 @@ class Lags:
     def columns(self) -> list[str]:
         recent = [f"last_{back}" for back in range(RECENT)]
         own = ["step", "season_ago", "two_seasons_ago", "mean_3", "mean_season", "mean_two_seasons", "growth"]
-        return [*own, "year_growth", *recent, "place", "year_sine", "year_cosine", "week_sine", "week_cosine"]
+        longer = [f"{name}_ago" for name, _ in self.longer]
+        return [*own, "year_growth", *recent, *longer, *calendar_columns(self.history)]
+
+    @property
+    def longer(self) -> list[tuple[str, int]]:
+        """The longer seasons that the history holds once and half again."""
+        past = self.history
+        return [each for each in past.calendar.seasons(past.season) if 3 * each[1] <= 2 * past.values.shape[1]]
 
     def table(self, codes: np.ndarray, origins: np.ndarray, ends: np.ndarray) -> pd.DataFrame:
         """One row for each (series, origin, column to be told); all of shape (rows,)."""
@@ -41,7 +49,6 @@ class Lags:
         ahead = np.clip(ends - origins, 1, None)
         before = ends - (np.ceil(ahead / m).astype(np.int64) + 1) * m
         means = {width: past.mean(codes, origins, width) for width in {3, m, 2 * m}}
-        year, week = past.calendar.phases((ends + past.start).astype(np.float64))
         with np.errstate(invalid="ignore", divide="ignore"):
             told = {
                 "step": np.minimum(ahead, self.steps),
@@ -55,9 +62,9 @@ class Lags:
             }
             for back in range(RECENT):
                 told[f"last_{back}"] = past.at(codes, origins - back) / level
-        told["place"] = (ends + past.start) % m
-        for name, phase in (("year", year), ("week", week)):
-            told[f"{name}_sine"], told[f"{name}_cosine"] = np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)
+            for name, steps in self.longer:
+                told[f"{name}_ago"] = past.at(codes, ends - np.ceil(ahead / steps).astype(np.int64) * steps) / level
+        told |= calendar_features(past, ends)
         return pd.DataFrame({name: np.asarray(told[name], dtype=np.float64) for name in self.columns})
 
     def level(self, codes: np.ndarray, origins: np.ndarray) -> np.ndarray:

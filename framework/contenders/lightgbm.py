@@ -11,15 +11,7 @@ import pandas as pd
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
-from framework.contenders.boosting import (
-    ClassWeight,
-    Pairs,
-    check_objective,
-    class_factors,
-    constraints,
-    pairs,
-    scoring,
-)
+from framework.contenders.boosting import ClassWeight, Pairs, Plan, pairs, planned, scoring
 from framework.contenders.boosting_crew import Alone
 from framework.contenders.native import Native
 from framework.contenders.probabilities import pair
@@ -27,11 +19,10 @@ from framework.contenders.target import quantile_of
 from framework.contenders.xgboost import SMALL
 from framework.data.frame import Fold
 from framework.problem import Kind, Problem
+from framework.search_space import Real, Settings, Space, Whole
 
 if TYPE_CHECKING:
     import lightgbm
-
-    from framework.contenders import lightgbm_rounds
 
 BOOSTER = "booster.txt"
 CARD = "lightgbm.json"
@@ -49,7 +40,8 @@ class LightGBM:
     leaves: None: 15 for a table of fewer than 20,000 rows, else 31.
     A deadline that leaves time for few rounds raises the learning rate, up to 0.3.
     workers, class_weight, monotone, engine: as in XGBoost. objective: the engine's own ("lambdarank", where the
-    problem's group is the query): the raw score is then the prediction.
+    problem's group is the query): the raw score is then the prediction. It has none for censored times, and keeps all
+    bins of a worker's rows in memory, a byte a cell: what is larger, and survival, are for XGBoost.
     """
 
     rounds: int = 2000
@@ -70,6 +62,23 @@ class LightGBM:
     engine: Mapping[str, Any] | Pairs = ()
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
+    # Ranges: Salinas & Erickson 2024 (TabRepo), the regularisation's as of XGBoost. Settings: TabRepo's r131, r96 and
+    # r130, AutoGluon's "Large", and the engine's own defaults.
+    space: ClassVar[Space] = {
+        "learning_rate": Real(0.005, 0.3, log=True),
+        "leaves": Whole(7, 255, log=True),
+        "leaf_rows": Whole(2, 60, log=True),
+        "subsample": Real(0.5, 1.0),
+        "columns": Real(0.3, 1.0),
+        "l2": Real(0.001, 100.0, log=True),
+    }
+    portfolio: ClassVar[tuple[Settings, ...]] = (
+        {"learning_rate": 0.0121, "leaves": 53, "leaf_rows": 14, "subsample": 1.0, "columns": 0.702, "l2": 0.001},
+        {"learning_rate": 0.0152, "leaves": 16, "leaf_rows": 48, "subsample": 1.0, "columns": 0.564, "l2": 0.001},
+        {"learning_rate": 0.0471, "leaves": 89, "leaf_rows": 56, "subsample": 1.0, "columns": 0.625, "l2": 0.001},
+        {"learning_rate": 0.03, "leaves": 128, "leaf_rows": 3, "subsample": 1.0, "columns": 0.9, "l2": 0.001},
+        {"learning_rate": 0.1, "leaves": 31, "leaf_rows": 20, "subsample": 1.0, "columns": 1.0, "l2": 0.001},
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "monotone", pairs(self.monotone))
@@ -93,29 +102,11 @@ class LightGBM:
     def settled(self, model: Model) -> "LightGBM":
         return replace(self, **model.found, patience=0) if isinstance(model, LightGBMModel) else self
 
-    def _plan(self, fold: Fold, context: Context) -> "lightgbm_rounds.Plan":
-        from framework.contenders.lightgbm_rounds import Plan
+    def _plan(self, fold: Fold, context: Context) -> Plan:
+        settings = {**_question(fold.problem, len(fold.classes)), **self._settings(context, len(fold.rows))}
+        return planned(self, fold, context, engine="lightgbm", settings=settings, metric="metric")
 
-        check_objective(self.objective, fold, who=self.name)
-        native = Native.learn(fold.schema, fold.train.X, seed=context.seed)
-        engine = {**_question(fold.problem, len(fold.classes)), **self._settings(context, len(fold.rows))}
-        if self.objective is not None:
-            engine = {**engine, "objective": self.objective}
-            del engine["metric"]  # the objective's own
-        if any(signs := constraints(pairs(self.monotone), native, who=self.name)):
-            engine["monotone_constraints"] = signs
-        return Plan(
-            native,
-            {**engine, **dict(self.engine)},
-            rounds=self.rounds,
-            patience=self.patience,
-            learning_rate=self.learning_rate,
-            checkpoint_rounds=self.checkpoint_rounds,
-            factors=class_factors(self.class_weight, fold, who=self.name),
-            deadline=context.deadline,
-        )
-
-    def _conduct(self, fold: Fold, plan: "lightgbm_rounds.Plan", context: Context) -> tuple[str, dict[str, Any]]:
+    def _conduct(self, fold: Fold, plan: Plan, context: Context) -> tuple[str, dict[str, Any]]:
         import ray
 
         from framework.contenders.lightgbm_rounds import boost

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -11,31 +10,16 @@ import lightgbm
 import numpy as np
 
 from framework.contender import Context
-from framework.contenders.boosting import FEW_ROUNDS, PROBE_ROUNDS, by_query, larger_step, queries, ranking, weighed
+from framework.contenders.boosting import FEW_ROUNDS, PROBE_ROUNDS, Plan, larger_step, ranking
 from framework.contenders.boosting_crew import Crew, OnRay
-from framework.contenders.native import Native
+from framework.contenders.boosting_rows import by_query, few, queries, weighed
 from framework.contenders.watch import Watch
 from framework.data.frame import Frame, Rows
 
 BOOSTER = "booster.txt"
 STATE = "rounds.json"
 BLOCK_ROWS = 65_536
-MOST_SAMPLE = 200_000  # rows that bins are found on
 LOOK_SECONDS = 1.0  # between two looks of several ranks at the clock
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every rank is told. engine: the engine's parameters. factors: what a row of each class counts."""
-
-    native: Native
-    engine: dict[str, Any]
-    rounds: int
-    patience: int
-    learning_rate: float
-    checkpoint_rounds: int = 50
-    factors: np.ndarray | None = None
-    deadline: float = float("inf")
 
 
 class Blocks(lightgbm.Sequence):  # type: ignore[misc]
@@ -155,10 +139,10 @@ def _dataset(rows: Rows, sample: Frame, plan: Plan, engine: dict[str, Any], crew
     """A rank's rows, binned as all ranks bin theirs."""
     if isinstance(rows, Frame) and crew.size == 1:
         return _whole(by_query(rows) if ranking(engine["objective"]) else rows, plan, engine)
-    few = sample.take(np.unique(np.linspace(0, len(sample) - 1, MOST_SAMPLE).astype(int)))
+    some = few(sample)
     # Without the network in its parameters: found here, on rows that are the same everywhere.
     alike = lightgbm.Dataset(
-        plan.native.matrix(few.X), few.y, params=dict(plan.engine), categorical_feature=_codes(plan)
+        plan.native.matrix(some.X), some.y, params=dict(plan.engine), categorical_feature=_codes(plan)
     ).construct()
     if ranking(engine["objective"]):
         return _whole(by_query(rows, crew.rank, crew.size), plan, engine, reference=alike)

@@ -17,6 +17,7 @@ from framework.contenders.target import Target, quantile_of
 from framework.data.frame import Fold, Frame
 from framework.metric import metric
 from framework.problem import Kind
+from framework.search_space import Choice, Real, Settings, Space
 
 FOLDS = 5
 CHOICE_ROWS = 20_000  # the strength hardly moves beyond them
@@ -42,6 +43,13 @@ class Linear:
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
+    # The ridge's penalty and the logistic regression's C, by factors around 1, as in Hastie et al. 2009, 3.4 and 4.4.
+    space: ClassVar[Space] = {"strength": Real(0.001, 1000.0, log=True), "bends": Choice((True, False))}
+    portfolio: ClassVar[tuple[Settings, ...]] = (
+        {"strength": 1.0, "bends": False},
+        {"strength": 10.0, "bends": True},
+        {"strength": 0.05, "bends": True},
+    )
 
     @property
     def resources(self) -> Resources:

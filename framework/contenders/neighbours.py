@@ -16,6 +16,7 @@ from framework.contenders.probabilities import loss
 from framework.contenders.sklearn_file import load_sklearn, save_sklearn
 from framework.data.frame import Fold
 from framework.problem import Kind
+from framework.search_space import Settings, Space, Whole
 
 PARTS = "columns.skops"
 ROWS = "rows.npz"
@@ -38,6 +39,9 @@ class Neighbours:
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
+    space: ClassVar[Space] = {"neighbours": Whole(1, 100, log=True)}
+    # scikit-learn's default, the folk rule's square root of some hundred rows, and a smooth one.
+    portfolio: ClassVar[tuple[Settings, ...]] = ({"neighbours": 5}, {"neighbours": 15}, {"neighbours": 50})
 
     @property
     def resources(self) -> Resources:

@@ -18,6 +18,8 @@ class TableNet(nn.Module):  # type: ignore[misc]
     encoding: Gorishniy et al. 2022). Output shape (rows, members, outputs).
     """
 
+    undecayed = frozenset({"scales", "offsets"})  # see training/optimizer.py
+
     def __init__(
         self,
         *,

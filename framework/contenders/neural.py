@@ -16,6 +16,7 @@ from framework.contenders.target import Target
 from framework.contenders.watch import Watch
 from framework.data.frame import Fold
 from framework.problem import Kind
+from framework.search_space import Real, Settings, Space, Whole
 
 if TYPE_CHECKING:
     from framework.contenders.net import TableNet
@@ -46,6 +47,20 @@ class Neural:
     gpus: float = 0.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
+    # Ranges, first settings: Gorishniy et al. 2025 (TabM), appendix D; the others: TabRepo's NN_TORCH r14 and r22.
+    space: ClassVar[Space] = {
+        "learning_rate": Real(0.0001, 0.01, log=True),
+        "weight_decay": Real(0.0001, 0.1, log=True),
+        "width": Whole(64, 512, log=True),
+        "layers": Whole(1, 4),
+        "dropout": Real(0.0, 0.5),
+        "bins": Whole(4, 64, log=True),
+    }
+    portfolio: ClassVar[tuple[Settings, ...]] = (
+        {"learning_rate": 0.002, "weight_decay": 0.0003, "width": 512, "layers": 3, "dropout": 0.1, "bins": 48},
+        {"learning_rate": 0.0018, "weight_decay": 0.0001, "width": 106, "layers": 1, "dropout": 0.39, "bins": 12},
+        {"learning_rate": 0.001, "weight_decay": 0.0001, "width": 213, "layers": 4, "dropout": 0.12, "bins": 12},
+    )
 
     @property
     def resources(self) -> Resources:

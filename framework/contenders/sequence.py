@@ -15,6 +15,7 @@ from framework.contenders.watch import Watch
 from framework.contenders.windows import CHANNELS, Windows
 from framework.data.frame import Fold
 from framework.problem import Kind
+from framework.search_space import Real, Settings, Space, Whole
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,17 @@ class Sequence:
     gpus: float = 0.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"forecast"})
     pooled: ClassVar[bool] = True
+    # Ranges: Lim et al. 2021 (temporal fusion transformer), appendix A, to this net's widths.
+    space: ClassVar[Space] = {
+        "learning_rate": Real(0.0003, 0.01, log=True),
+        "width": Whole(16, 128, log=True),
+        "dropout": Real(0.0, 0.5),
+    }
+    portfolio: ClassVar[tuple[Settings, ...]] = (
+        {"learning_rate": 0.001, "width": 64, "dropout": 0.1},
+        {"learning_rate": 0.003, "width": 24, "dropout": 0.3},
+        {"learning_rate": 0.01, "width": 32, "dropout": 0.1},
+    )
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -15,6 +15,7 @@ from framework.contenders.sklearn_model import SklearnModel
 from framework.contenders.target import Target
 from framework.data.frame import Fold
 from framework.problem import Kind
+from framework.search_space import Real, Settings, Space
 
 TRIAL_ROWS = 1_500  # that the strength is chosen on
 STRENGTHS = (0.3, 1.0, 3.0, 10.0)
@@ -34,6 +35,9 @@ class SVM:
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
+    # Range: Hsu, Chang and Lin 2003, "A practical guide to support vector classification".
+    space: ClassVar[Space] = {"strength": Real(0.03125, 32768.0, log=True)}
+    portfolio: ClassVar[tuple[Settings, ...]] = ({"strength": 1.0}, {"strength": 10.0}, {"strength": 100.0})
 
     @property
     def resources(self) -> Resources:

@@ -11,26 +11,17 @@ import pandas as pd
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
-from framework.contenders.boosting import (
-    ClassWeight,
-    Pairs,
-    check_objective,
-    class_factors,
-    constraints,
-    pairs,
-    scoring,
-)
+from framework.contenders.boosting import ClassWeight, Pairs, Plan, pairs, planned, scoring
 from framework.contenders.boosting_crew import Alone
 from framework.contenders.native import Native
 from framework.contenders.probabilities import pair
 from framework.contenders.target import quantile_of
 from framework.data.frame import Fold
 from framework.problem import Kind, Problem
+from framework.search_space import Real, Settings, Space, Whole
 
 if TYPE_CHECKING:
     import xgboost
-
-    from framework.contenders import xgboost_rounds
 
 BOOSTER = "booster.ubj"
 CARD = "xgboost.json"
@@ -77,6 +68,22 @@ class XGBoost:
     engine: Mapping[str, Any] | Pairs = ()
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     pooled: ClassVar[bool] = True
+    # Ranges: Grinsztajn et al. 2022, appendix A.3. Settings: TabRepo's r34, r22 and r95 (Salinas & Erickson 2024), and
+    # the engine's own defaults.
+    space: ClassVar[Space] = {
+        "learning_rate": Real(0.005, 0.3, log=True),
+        "depth": Whole(2, 10),
+        "min_child_weight": Real(0.5, 100.0, log=True),
+        "subsample": Real(0.5, 1.0),
+        "columns": Real(0.3, 1.0),
+        "l2": Real(0.001, 100.0, log=True),
+    }
+    portfolio: ClassVar[tuple[Settings, ...]] = (
+        {"learning_rate": 0.0294, "depth": 10, "min_child_weight": 1.15, "subsample": 1.0, "columns": 0.546, "l2": 1.0},
+        {"learning_rate": 0.0779, "depth": 6, "min_child_weight": 1.08, "subsample": 1.0, "columns": 0.633, "l2": 1.0},
+        {"learning_rate": 0.0663, "depth": 5, "min_child_weight": 1.41, "subsample": 1.0, "columns": 0.976, "l2": 1.0},
+        {"learning_rate": 0.3, "depth": 6, "min_child_weight": 1.0, "subsample": 1.0, "columns": 1.0, "l2": 1.0},
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "monotone", pairs(self.monotone))
@@ -93,45 +100,28 @@ class XGBoost:
         if self.workers > 1:
             raw, found = self._conduct(fold, plan, context)
         else:
-            raw, found = xgboost_rounds.rounds(fold.rows, fold.valid, plan, Alone(context), folder=context.folder)
-        booster = _open(raw)
+            crew = Alone(context)
+            raw, found = xgboost_rounds.rounds(fold.rows, fold.train, fold.valid, plan, crew, folder=context.folder)
+        booster = open_booster(raw)
         found = {**found, "depth": plan.engine["max_depth"]}
         return XGBoostModel(plan.native, booster, len(fold.classes), found, scoring(self.objective))
 
     def settled(self, model: Model) -> "XGBoost":
         return replace(self, **model.found, patience=0) if isinstance(model, XGBoostModel) else self
 
-    def _plan(self, fold: Fold, context: Context) -> "xgboost_rounds.Plan":
-        from framework.contenders.xgboost_rounds import Plan
+    def _plan(self, fold: Fold, context: Context) -> Plan:
+        settings = {**question(fold.problem, len(fold.classes)), **self._settings(context, len(fold.rows))}
+        memory = int(self.memory_gigabytes * 2**30)
+        return planned(self, fold, context, engine="xgboost", settings=settings, metric="eval_metric", memory=memory)
 
-        check_objective(self.objective, fold, who=self.name)
-        native = Native.learn(fold.schema, fold.train.X, seed=context.seed)
-        engine = {**_question(fold.problem, len(fold.classes)), **self._settings(context, len(fold.rows))}
-        if self.objective is not None:
-            engine = {**engine, "objective": self.objective}
-            del engine["eval_metric"]  # the objective's own
-        if any(signs := constraints(pairs(self.monotone), native, who=self.name)):
-            engine["monotone_constraints"] = f"({','.join(map(str, signs))})"
-        return Plan(
-            native,
-            {**engine, **dict(self.engine)},
-            rounds=self.rounds,
-            patience=self.patience,
-            learning_rate=self.learning_rate,
-            checkpoint_rounds=self.checkpoint_rounds,
-            factors=class_factors(self.class_weight, fold, who=self.name),
-            memory=int(self.memory_gigabytes * 2**30),
-            deadline=context.deadline,
-        )
-
-    def _conduct(self, fold: Fold, plan: "xgboost_rounds.Plan", context: Context) -> tuple[bytes, dict[str, Any]]:
+    def _conduct(self, fold: Fold, plan: Plan, context: Context) -> tuple[bytes, dict[str, Any]]:
         import ray
 
         from framework.contenders.xgboost_rounds import boost
         from framework.training import on_ray
 
-        rows = ray.put(fold.train) if fold.shards is None else fold.shards
-        told = {"plan": plan, "data": (rows, ray.put(fold.valid))}
+        sample = ray.put(fold.train)
+        told = {"plan": plan, "data": (fold.shards or sample, sample, ray.put(fold.valid))}
         raw, found = on_ray.run(boost, told, engine="xgboost", resources=self.resources, context=context)
         return raw, found
 
@@ -185,13 +175,13 @@ class XGBoostModel:
     def load(cls, folder: Path) -> Self:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         try:
-            booster = _open((folder / BOOSTER).read_bytes())
+            booster = open_booster((folder / BOOSTER).read_bytes())
         except ValueError as error:
             raise ValueError(f"{folder / BOOSTER} {error}") from error
         return cls(Native.load(folder), booster, card["classes"], card["found"], card.get("raw", False))
 
 
-def _open(raw: bytes) -> "xgboost.Booster":
+def open_booster(raw: bytes) -> "xgboost.Booster":
     """A model's UBJ bytes, to be asked on one CPU. Raises ValueError when they are cut short."""
     import xgboost
 
@@ -204,7 +194,7 @@ def _open(raw: bytes) -> "xgboost.Booster":
     return booster
 
 
-def _question(problem: Problem, classes: int) -> dict[str, Any]:
+def question(problem: Problem, classes: int) -> dict[str, Any]:
     """The engine's objective and the metric it stops by, the problem's own where the engine has it."""
     evals = EVALS[problem.kind]
     if problem.kind == "binary":

@@ -6,7 +6,7 @@ environment's XGBoost opens it. At its top this file imports only what both inte
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +16,7 @@ from cluster.env import Env
 from cluster.far import Tell
 from cluster.resources import Resources
 from cluster.user_error import UserError
-from cluster.wire import Arrays, Facts
+from cluster.wire import Arrays, Facts, archive, unarchive
 
 if TYPE_CHECKING:
     from framework.contender import Context, Model
@@ -42,7 +42,8 @@ class XGBoostRay:
 
     A worker that dies is done without: training goes on from the last checkpoint, and takes a new one in when the
     cluster has room. rounds, patience, depth and the rest as in `XGBoost`; the validation rows are shared out too.
-    All rows stand in one process's memory before they are shared out: what is larger is a task for `XGBoost`.
+    No process holds more than its share: rows in files are read by as many tasks as there are workers, and each worker
+    takes its own part out of the object store.
     """
 
     workers: int = 2
@@ -65,9 +66,10 @@ class XGBoostRay:
         return Resources(cpus=self.cpus, gpus=self.gpus, workers=self.workers, apart=True)
 
     def fit(self, fold: "Fold", context: "Context") -> "XGBoostModel":
-        """Raises EnvError when the deadline passes before a round is done: a start takes about ten seconds."""
+        """Raises EnvError when the deadline passes before a round is done: a start takes about ten seconds; DataError
+        for files that are gone or damaged."""
         from framework.contenders.native import Native
-        from framework.contenders.xgboost import SMALL, XGBoostModel, _open, _question
+        from framework.contenders.xgboost import SMALL, XGBoostModel, open_booster, question
         from framework.contenders.xgboost_rounds import LARGER
 
         if self.workers < 1 or self.cpus < 1 or self.cpus != int(self.cpus):
@@ -75,12 +77,13 @@ class XGBoostRay:
                 f"{self.name} has workers={self.workers} and cpus={self.cpus:g}; xgboost-ray takes whole ones, from 1."
             )
         depth = self.depth or (4 if len(fold.rows) < SMALL else 6)
-        engine = {**_question(fold.problem, len(fold.classes)), **self._settings(context.seed, depth)}
+        engine = {**question(fold.problem, len(fold.classes)), **self._settings(context.seed, depth)}
         metric = str(engine["eval_metric"])
         native = Native.learn(fold.schema, fold.train.X, seed=context.seed)
-        arrays = _arrays(native, fold.rows, "train")
+        workers = min(self.workers, len(fold.rows), len(fold.valid) or self.workers)
+        parcels = share_out(native, fold.rows, workers, cpus=self.cpus, deadline=context.deadline)
         if len(fold.valid):
-            arrays |= _arrays(native, fold.valid, "valid")
+            parcels += share_out(native, fold.valid, workers, cpus=self.cpus, deadline=context.deadline)
 
         starts: list[Facts] = []
 
@@ -95,19 +98,20 @@ class XGBoostRay:
         env = Env("xgboost_ray", everywhere=True, deadline=context.deadline, hear=hear)
         home, facts = env.call(
             "framework.contenders.xgboost_ray:boost",
-            arrays,
+            {},
+            parcels,
             engine=engine,
             types=["c" if code else "q" for code in native.categorical],
             rounds=self.rounds,
             patience=self.patience,
             larger=metric in LARGER,
-            workers=min(self.workers, len(fold.rows), len(fold.valid) or self.workers),
+            workers=workers,
             cpus=int(self.cpus),
             gpus=self.gpus,
             deadline=context.deadline,
         )
         found = {"rounds": facts["rounds"], "learning_rate": self.learning_rate, "depth": depth}
-        return XGBoostModel(native, _open(home["booster"].tobytes()), len(fold.classes), found)
+        return XGBoostModel(native, open_booster(home["booster"].tobytes()), len(fold.classes), found)
 
     def settled(self, model: "Model") -> "XGBoostRay":
         from framework.contenders.xgboost import XGBoostModel
@@ -129,24 +133,53 @@ class XGBoostRay:
         }
 
 
-def _arrays(native: "Native", rows: "Rows", name: str) -> Arrays:
-    """Rows as the engine keeps them, in float32: half of what a frame takes. Gathered block by block."""
-    matrix = np.empty((len(rows), native.width), dtype=np.float32)
-    answers, weights = np.empty(len(rows), dtype=np.float32), np.ones(len(rows), dtype=np.float32)
-    filled, weighted = 0, False
-    for block in rows.blocks():
+def share_out(native: "Native", rows: "Rows", parts: int, *, cpus: float, deadline: float) -> list[Any]:
+    """References to the equal parts of these rows in the object store, as the far half opens them.
+
+    Rows in files are read by one task for each part, wherever there is room; rows in memory are packed here, part by
+    part. Raises what reading raises; XGBoostRayError when that takes until the deadline.
+    """
+    import ray
+
+    from framework.data.frame import Frame
+
+    if isinstance(rows, Frame):
+        return [ray.put(parcel(native, rows, part, parts)[0]) for part in range(parts)]
+    task = ray.remote(parcel).options(num_returns=2, num_cpus=cpus, scheduling_strategy="SPREAD")
+    shared = ray.put(native), ray.put(rows)
+    packed, counts = zip(*(task.remote(*shared, part, parts) for part in range(parts)), strict=True)
+    try:
+        ray.get([*counts], timeout=max(0.0, deadline - time.time()) if deadline != float("inf") else None)
+    except ray.exceptions.GetTimeoutError as error:
+        for reference in counts:
+            ray.cancel(reference, force=True)
+        raise XGBoostRayError(
+            f"{len(rows):,} rows were not read by {parts} task(s) until the deadline. Give it more minutes or workers."
+        ) from error
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    return [*packed]
+
+
+def parcel(native: "Native", rows: "Rows", part: int, parts: int) -> tuple[bytes, int]:
+    """One of `parts` equal parts of the rows as an archive of "X" (rows, columns), "y" and, where there are any,
+    "weight", all float32: half of what a frame takes; and how many rows it holds. Gathered block by block."""
+    count = len(rows) * (part + 1) // parts - len(rows) * part // parts
+    arrays = {"X": np.empty((count, native.width), dtype=np.float32), "y": np.empty(count, dtype=np.float32)}
+    filled = 0
+    for block in rows.blocks(part, parts):
         place = slice(filled, filled + len(block))
-        matrix[place], answers[place] = native.matrix(block.X), block.y
+        arrays["X"][place], arrays["y"][place] = native.matrix(block.X), block.y
         if block.weight is not None:
-            weights[place], weighted = block.weight, True
+            arrays.setdefault("weight", np.empty(count, dtype=np.float32))[place] = block.weight
         filled += len(block)
-    arrays = {name: matrix, f"{name}_y": answers}
-    return {**arrays, f"{name}_weight": weights} if weighted else arrays
+    return archive(arrays), count
 
 
 def boost(
     arrays: Arrays,
     *,
+    parcels: Sequence[Any],
     tell: Tell,
     engine: dict[str, Any],
     types: list[str],
@@ -158,33 +191,46 @@ def boost(
     gpus: float,
     deadline: float,
 ) -> tuple[Arrays, Facts]:
-    """The far half. arrays: "train" shape (rows, columns), "train_y", "train_weight"; "valid…" alike, or missing.
+    """The far half. arrays: none. parcels: each worker's rows to learn from, then each one's to stop by, if any.
 
     types: of each column, "c" for codes or "q". tell: told round and score of every round, and round and workers of
     every start: the first, and those after a loss or with a newcomer.
     Returns the booster up to its best round as UBJ bytes (uint8) under "booster", and the fact "rounds".
     """
     os.environ["RXGB_ELASTIC_RESTART_RESOURCE_CHECK_S"] = str(LOOK_SECONDS)
-    from xgboost_ray import RayDMatrix, RayParams, main, train
+    import ray
+    from xgboost_ray import RayDMatrix, RayFileType, RayParams, main, train
 
     main._train = _counted(main._train)
 
     class Matrix(RayDMatrix):  # type: ignore[misc]
-        """xgboost-ray forgets the columns' types on the way: codes would be read as quantities."""
+        """Rows of which each actor takes its own part, itself: xgboost-ray would first gather all of them in one
+        process, and would read codes as quantities."""
+
+        def __init__(self, parts: Sequence[Any]) -> None:
+            names = [f"part {place}" for place in range(len(parts))]
+            super().__init__(names, label="y", distributed=True, filetype=RayFileType.PARQUET)
+            self.parts = parts
+            self.enable_categorical = "c" in types
+
+        def assert_enough_shards_for_actors(self, num_actors: int) -> None:
+            """There is one part for each."""
+
+        def assign_shards_to_actors(self, actors: Sequence[Any]) -> bool:
+            return False  # rank by rank
+
+        def get_data(self, rank: int, num_actors: int | None = None) -> dict[str, Any]:
+            found = unarchive(ray.get(self.parts[rank]))
+            return {"data": found["X"], "label": found["y"], "weight": found.get("weight"), "feature_types": types}
 
         def update_matrix_properties(self, matrix: Any) -> None:
-            super().update_matrix_properties(matrix)
-            matrix.feature_types = self.feature_types
-
-    def matrix(name: str) -> Any:
-        rows, y, weight = arrays[name], arrays[f"{name}_y"], arrays.get(f"{name}_weight")
-        return Matrix(rows, y, weight=weight, feature_types=types, enable_categorical="c" in types)
+            """Its columns' types have come with its rows."""
 
     booster = train(
         engine,
-        matrix("train"),
+        Matrix(parcels[:workers]),
         rounds,
-        evals=[(matrix("valid"), "valid")] if "valid" in arrays else [],
+        evals=[(Matrix(parcels[workers:]), "valid")] if len(parcels) > workers else [],
         verbose_eval=False,
         callbacks=[_rounds(str(engine["eval_metric"]), patience, larger, deadline, tell)],
         ray_params=RayParams(

@@ -1,8 +1,6 @@
 """XGBoost's rounds: rows quantised block by block, trees grown, stopped in time, kept and taken up again."""
 
 import json
-import tempfile
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,39 +9,22 @@ import numpy as np
 import xgboost
 
 from framework.contender import Context
-from framework.contenders.boosting import FEW_ROUNDS, PROBE_ROUNDS, by_query, larger_step, queries, ranking, weighed
+from framework.contenders.boosting import FEW_ROUNDS, PROBE_ROUNDS, Plan, larger_step, ranking
 from framework.contenders.boosting_crew import Crew, OnRay
-from framework.contenders.native import Native
+from framework.contenders.boosting_rows import by_query, few, matrix, queries, single, weighed
 from framework.contenders.watch import Watch
 from framework.data.frame import Frame, Rows
+from framework.scratch import scratch
 
 BOOSTER = "booster.ubj"
 STATE = "rounds.json"
 BLOCK_ROWS = 65_536
 LARGEST_BLOCK_ROWS = 2**20
 ROW_BYTES = 40  # beside a row's bins: label, weight, gradients, place in the tree
+FAR = 1e37  # farther out than any value
 MEMORY_SHARE = 0.6  # of the machine's free memory that the shards on it may take
 SUMMED = ("logloss", "mlogloss", "error", "merror", "rmse", "rmsle", "mae", "mape", "mphe", "quantile")
 LARGER = ("auc", "aucpr", "ndcg", "map", "pre")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every rank is told.
-
-    engine: the engine's parameters. factors: what a row of each class counts. memory: bytes that a worker's rows may
-    take, 0 for its share of the machine's.
-    """
-
-    native: Native
-    engine: dict[str, Any]
-    rounds: int
-    patience: int
-    learning_rate: float
-    checkpoint_rounds: int = 50
-    factors: np.ndarray | None = None
-    memory: int = 0
-    deadline: float = float("inf")
 
 
 class Blocks(xgboost.DataIter):  # type: ignore[misc]
@@ -53,8 +34,8 @@ class Blocks(xgboost.DataIter):  # type: ignore[misc]
         self, rows: Rows, plan: Plan, part: int, parts: int, *, size: int = BLOCK_ROWS, cache: str | None = None
     ) -> None:
         """size: rows of a block. cache: the beginning of the paths where the engine puts quantised blocks aside."""
-        self.rows, self.plan, self.part, self.parts, self.size = rows, plan, part, parts, size
-        self.types = ["c" if code else "q" for code in plan.native.categorical]
+        self.rows, self.plan, self.part, self.parts, self.size = single(rows), plan, part, parts, size
+        self.types = types(plan)
         self.reset()
         super().__init__(cache_prefix=cache)
 
@@ -65,7 +46,7 @@ class Blocks(xgboost.DataIter):  # type: ignore[misc]
         block = next(self.left, None)
         if block is None:
             return False
-        input_data(data=self.plan.native.matrix(block.X), feature_types=self.types, **facts(block, self.plan))
+        input_data(data=matrix(self.plan.native, block.X), feature_types=self.types, **facts(block, self.plan))
         return True
 
 
@@ -84,27 +65,50 @@ def facts(frame: Frame, plan: Plan) -> dict[str, Any]:
     return {"label": frame.y, "weight": weight, "qid": codes}
 
 
-def quantised(rows: Rows, plan: Plan, crew: Crew, *, ref: Any = None, cache: str, whole: bool = False) -> Any:
+def types(plan: Plan) -> list[str]:
+    """Of each column of the matrix, "c" for codes or "q"."""
+    return ["c" if code else "q" for code in plan.native.categorical]
+
+
+def bins(sample: Frame, plan: Plan) -> Any:
+    """The bins of all ranks' rows, found on rows that are the same on every rank: to find them on all rows is most of
+    what quantising costs. Values beyond the sample's fall into bins of their own."""
+    last = [len(column.categories) - 1 for column, width in plan.native.widths for _ in range(width)]
+    edges = np.full((3, plan.native.width), np.nan)
+    edges[0], edges[1], edges[2] = -FAR, FAR, last
+    edges[:2, plan.native.categorical] = np.nan
+    edges[2, ~np.array(plan.native.categorical)] = np.nan
+    rows = np.concatenate([plan.native.matrix(few(sample).X), edges])
+    return xgboost.QuantileDMatrix(rows, feature_types=types(plan), **_shared(plan))
+
+
+def quantised(
+    rows: Rows, plan: Plan, crew: Crew, *, ref: Any = None, cache: str | None = None, whole: bool = False
+) -> Any:
     """A rank's rows as the engine's bins: in memory, or on disk where they would take more than the worker has.
 
-    ref: the rows whose bins are taken. whole: every rank takes all rows. Frames go in at once where one rank takes all.
+    ref: whose bins are taken. cache: the beginning of the paths where bins may lie on disk; None: in memory.
+    whole: every rank takes all rows. Frames go in at once where one rank takes all.
     """
     part, parts = (0, 1) if whole else (crew.rank, crew.size)
     if ranking(str(plan.engine["objective"])):
         rows, part, parts = by_query(rows, part, parts), 0, 1
-    shared: dict[str, Any] = {"nthread": plan.engine["nthread"], "enable_categorical": any(plan.native.categorical)}
-    if "max_bin" in plan.engine:
-        shared["max_bin"] = plan.engine["max_bin"]
+    shared = _shared(plan)
     if isinstance(rows, Frame) and parts == 1 and not plan.memory:
-        types = ["c" if code else "q" for code in plan.native.categorical]
-        matrix = plan.native.matrix(rows.X)
-        return xgboost.QuantileDMatrix(matrix, ref=ref, feature_types=types, **facts(rows, plan), **shared)
+        held = matrix(plan.native, rows.X)
+        return xgboost.QuantileDMatrix(held, ref=ref, feature_types=types(plan), **facts(rows, plan), **shared)
     memory = plan.memory or free_memory() * MEMORY_SHARE / crew.size
-    if ref is None and shard_bytes(len(rows) // parts, plan) > memory:
+    if cache is not None and shard_bytes(len(rows) // parts, plan) > memory:
         size = int(memory / 8 / (8 * plan.native.width))
         blocks = Blocks(rows, plan, part, parts, size=min(max(size, BLOCK_ROWS), LARGEST_BLOCK_ROWS), cache=cache)
-        return xgboost.ExtMemQuantileDMatrix(blocks, **shared)
+        return xgboost.ExtMemQuantileDMatrix(blocks, ref=ref, **shared)
     return xgboost.QuantileDMatrix(Blocks(rows, plan, part, parts), ref=ref, **shared)
+
+
+def _shared(plan: Plan) -> dict[str, Any]:
+    """What is told with all rows."""
+    told = {"nthread": plan.engine["nthread"], "enable_categorical": any(plan.native.categorical)}
+    return told | ({"max_bin": plan.engine["max_bin"]} if "max_bin" in plan.engine else {})
 
 
 def shard_bytes(rows: int, plan: Plan) -> int:
@@ -120,32 +124,36 @@ def free_memory() -> int:
 
 
 def boost(told: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    """`rounds` in a worker of Ray Train. told: "plan", and references to "rows" and "valid"."""
+    """`rounds` in a worker of Ray Train. told: "plan", and references to "data": rows, sample, valid rows."""
     import ray
 
-    # Its bins may lie on the disk: a folder that is gone with the worker's files.
-    with tempfile.TemporaryDirectory(prefix="bins-") as folder:
-        rows, valid = (ray.get(value) if isinstance(value, ray.ObjectRef) else value for value in told["data"])
+    with scratch("bins") as folder:
+        rows, sample, valid = (ray.get(value) if isinstance(value, ray.ObjectRef) else value for value in told["data"])
         try:
-            return rounds(rows, valid, told["plan"], OnRay(), folder=Path(folder))
+            return rounds(rows, sample, valid, told["plan"], OnRay(), folder=folder)
         except xgboost.core.XGBoostError as error:
             if "collective" in str(error):  # a ValueError, though nothing is wrong with this rank: its neighbour died
                 raise RuntimeError("another rank was lost") from error
             raise
 
 
-def rounds(rows: Rows, valid: Frame, plan: Plan, crew: Crew, *, folder: Path) -> tuple[bytes, dict[str, Any]]:
+def rounds(
+    rows: Rows, sample: Frame, valid: Frame, plan: Plan, crew: Crew, *, folder: Path
+) -> tuple[bytes, dict[str, Any]]:
     """The model as UBJ bytes, cut to its best round, and what was found: rounds and learning_rate.
 
+    sample: rows of all parts, the same on every rank: bins are found on them, unless one rank has all rows in memory.
     folder: where bins that memory does not hold are put.
     """
-    train = quantised(rows, plan, crew, cache=str(folder / "train"))
+    alike = None if isinstance(rows, Frame) and crew.size == 1 and not plan.memory else bins(sample, plan)
+    train = quantised(rows, plan, crew, ref=alike, cache=str(folder / "train"))
+    del alike
     metric = str(plan.engine.get("eval_metric", ""))
     watched = None
     if len(valid):
         # A sum over rows is a sum over ranks; a ranking of rows is not, so every rank looks at all of them.
         whole = crew.size == 1 or metric not in SUMMED or len(valid) < 100 * crew.size
-        watched = quantised(valid, plan, crew, ref=train, cache=str(folder / "valid"), whole=whole)
+        watched = quantised(valid, plan, crew, ref=train, whole=whole)
     watch = Watch(Context(deadline=plan.deadline), plan.patience, larger=metric.split("@")[0] in LARGER)
     rate, done = plan.learning_rate, 0
     with xgboost.config_context(verbosity=0):

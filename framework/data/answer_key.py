@@ -1,5 +1,6 @@
 """The target of files read in pieces: how its raw values become answers, the same in every process."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -68,10 +69,19 @@ class Seen:
             raise ProblemError(f"target {self.name!r} holds an infinite value; answers must be finite. Mend the row.")
         if not self.many:
             codes, uniques = pd.factorize(values)
-            for value, count in zip(uniques.tolist(), np.bincount(codes, minlength=len(uniques)), strict=True):
-                self.counts[value] = self.counts.get(value, 0) + int(count)
-            self.many = len(self.counts) > MOST_VALUES
+            self._count(zip(uniques.tolist(), np.bincount(codes, minlength=len(uniques)).tolist(), strict=True))
         return there
+
+    def join(self, further: "Seen") -> None:
+        """Adds what was seen in rows further down."""
+        self.rows += further.rows
+        if not self.many:
+            self._count(further.counts.items())
+
+    def _count(self, found: Iterable[tuple[Any, int]]) -> None:
+        for value, count in found:
+            self.counts[value] = self.counts.get(value, 0) + count
+        self.many = len(self.counts) > MOST_VALUES
 
     def look(self) -> pd.Series:
         """The distinct values settled, each as often as its share of a few thousand rows asks, twice at least."""

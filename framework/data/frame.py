@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
+from framework.data.rolling import past
 from framework.data.schema import Schema
 from framework.problem import Problem
 
@@ -153,11 +154,13 @@ class Fold:
 
     def holding(self, rows: np.ndarray) -> "Fold":
         """The same question over train and valid rows together: these rows (indices) to stop by, all others to learn
-        from."""
+        from; of forecasts only what came before."""
         every = join([self.train, self.valid]) if len(self.valid) else self.train
-        others = np.ones(len(every), dtype=bool)
-        others[rows] = False
-        return replace(self, train=every.take(np.flatnonzero(others)), valid=every.take(rows))
+        if self.problem.kind == "forecast":
+            learned = past(every, rows, problem=self.problem)
+        else:
+            learned = np.setdiff1d(np.arange(len(every)), rows)
+        return replace(self, train=every.take(learned), valid=every.take(rows))
 
     def pooled(self) -> "Fold":
         """The same question with train and valid rows together to learn from, and none to stop by."""

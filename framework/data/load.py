@@ -86,7 +86,14 @@ def load(
         seed=seed, test=test, valid=valid,
     )  # fmt: skip
     X, warnings = schema.conform(rows.frame, strict=False)
-    truth = Truth(y=y, weight=weighed, features=len(schema.columns), classes=len(classes))
+    truth = Truth(
+        y=y,
+        weight=weighed,
+        group=groups,
+        ordered=parts.how == "time",
+        features=len(schema.columns),
+        classes=len(classes),
+    )
     if problem.kind == "forecast" and y is not None:
         truth = _scaled(truth, parts, series_codes, rows.times)
     everything = Frame(X, truth, groups)

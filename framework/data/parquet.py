@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from framework.data.names import distinct_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet
 
 BUFFER_BYTES = 2**20  # of a column read ahead: without it a whole row group's bytes are held at once
 FOOTERS_AT_ONCE = 8
@@ -104,22 +106,27 @@ def _footer(system: Any, path: str) -> tuple[list[str], list[tuple[int, int]], l
     return names, sizes, stamp
 
 
-def batches(
-    system: Any, path: str, row_groups: Sequence[int], columns: Sequence[str], *, rows: int
-) -> Iterator["pa.RecordBatch"]:
-    """The rows of some row groups of a file in batches of `rows` at most, these columns, named as in the file.
-
-    One batch and a little of each column is in memory, however large the row group.
-    Raises DataError when the file is damaged or gone.
-    """
+@contextmanager
+def opened(system: Any, path: str) -> Iterator["parquet.ParquetFile"]:
+    """A Parquet file to read `batches` from. Raises DataError, also from within, when it is damaged or gone."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path, filesystem=system, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-            yield from file.iter_batches(rows, row_groups=list(row_groups), columns=list(columns), use_threads=False)
+            yield file
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def batches(
+    file: "parquet.ParquetFile", row_group: int, columns: Sequence[str], *, rows: int
+) -> Iterator["pa.RecordBatch"]:
+    """The rows of one row group in batches of `rows` at most, these columns, named as in the file.
+
+    One batch and a little of each column is in memory, however large the row group.
+    """
+    yield from file.iter_batches(rows, row_groups=[row_group], columns=list(columns), use_threads=False)
 
 
 def column(batch: "pa.RecordBatch", names: Mapping[str, str], name: str) -> pd.Series:

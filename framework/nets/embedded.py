@@ -21,6 +21,8 @@ class Embedded(nn.Module):  # type: ignore[misc]
     0 and stay there where training rows have none: then a gap counts as the median.
     """
 
+    undecayed = frozenset({"gaps"})  # see training/optimizer.py
+
     def __init__(self, cards: list[int], size: int, *, numbers: Numbers = "periodic") -> None:
         """numbers: how a number becomes a vector, see periodic.py and piecewise.py."""
         super().__init__()

@@ -21,6 +21,8 @@ class Tokens(nn.Module):  # type: ignore[misc]
     T_j = b_j + x_j · w_j for a number, b_j + e_j[code] for a category. A gap adds a vector of its own, from 0 on.
     """
 
+    undecayed = frozenset({"weight", "gaps", "offset"})  # see training/optimizer.py
+
     def __init__(self, cards: list[int], width: int) -> None:
         super().__init__()
         self.columns = Columns(cards)

@@ -17,6 +17,8 @@ class Patches(nn.Module):  # type: ignore[misc]
     answered alone as in a batch, and by many workers as by one.
     """
 
+    undecayed = frozenset({"position"})  # see training/optimizer.py
+
     def __init__(
         self,
         *,

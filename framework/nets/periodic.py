@@ -16,6 +16,8 @@ class Periodic(nn.Module):  # type: ignore[misc]
     The frequencies c_j are learned; how large they start decides how wiggly a function is easy to learn.
     """
 
+    undecayed = frozenset({"frequencies", "offset"})  # see training/optimizer.py
+
     def __init__(self, columns: int, size: int, *, frequencies: int = 48, scale: float = 0.01) -> None:
         """scale: standard deviation that frequencies start with, cut off at three of them."""
         super().__init__()

@@ -17,6 +17,8 @@ class Piecewise(nn.Module):  # type: ignore[misc]
     W starts at 0: a plain linear embedding at first. A bin without width (a value that many rows share) tells nothing.
     """
 
+    undecayed = frozenset({"slope", "offset"})  # see training/optimizer.py
+
     def __init__(self, columns: int, size: int, *, bins: int = 48) -> None:
         super().__init__()
         self.register_buffer("edges", torch.linspace(-1, 1, bins + 1).repeat(columns, 1))

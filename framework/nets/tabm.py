@@ -21,6 +21,8 @@ class Shared(nn.Module):  # type: ignore[misc]
     Shape (rows, members, inputs) → shape (rows, members, width). r and s start at 1, all b alike.
     """
 
+    undecayed = frozenset({"r", "s", "b"})  # see training/optimizer.py
+
     def __init__(self, inputs: int, width: int, members: int) -> None:
         super().__init__()
         bound = inputs**-0.5
@@ -35,6 +37,8 @@ class Shared(nn.Module):  # type: ignore[misc]
 
 class Scaled(nn.Module):  # type: ignore[misc]
     """Member k: y_k = W (r_k ∘ x_k) + b: only r is each member's own. Shapes as of Shared."""
+
+    undecayed = frozenset({"r"})  # see training/optimizer.py
 
     def __init__(self, inputs: int, width: int, members: int) -> None:
         super().__init__()
@@ -52,6 +56,8 @@ class TabM(nn.Module):  # type: ignore[misc]
     adapters: "full": R, S, B in every layer (TabM); "mini": only the first R (TabM-mini). The first R is what sets
     members apart: one draw for each member and column, normal.
     """
+
+    undecayed = frozenset({"offsets"})  # see training/optimizer.py
 
     def __init__(
         self,

@@ -4,8 +4,7 @@ import os
 from typing import Any
 
 from framework.registry import resolve
-from framework.serving.app import Application
-from framework.serving.deployment import APP, CONCURRENT, ServingError
+from framework.serving.deployment import APP, ServingError, application
 from framework.serving.endpoint import PORT, TOKEN
 from framework.serving.guard import digest
 from framework.serving.source import pinned, version
@@ -20,8 +19,6 @@ def build(args: dict[str, Any]) -> Any:
     Raises ServingError without models or without a token, RegistryError for a model that is not there: Serve then keeps
     what it serves and tells the sentence in `serve status`.
     """
-    from ray import serve
-
     models, token = args.get("models"), os.environ.get(TOKEN)
     if not models or not isinstance(models, dict):
         raise ServingError(f"args of {APP} hold no models: {args!r}. Write models: {{NAME: models:/NAME@champion}}.")
@@ -29,11 +26,4 @@ def build(args: dict[str, Any]) -> Any:
         raise ServingError(f"a cluster's address is reached from the network: set {TOKEN} in its pods.")
     uris = {str(name): pinned(str(uri), resolve(str(uri)).resolve()) for name, uri in models.items()}
     sources = {name: {"uri": uri, "version": version(uri), "folder": None} for name, uri in uris.items()}
-    options = {
-        "name": "Application",
-        "max_ongoing_requests": CONCURRENT,
-        "graceful_shutdown_timeout_s": 5,
-        "logging_config": {"enable_access_log": False, "log_level": "WARNING"},
-        "user_config": {"models": sources, "token": digest(token.encode()), "replicas": 1, "port": PORT},
-    }
-    return serve.deployment(serve.ingress()(Application)).options(**options).bind()
+    return application({"models": sources, "token": digest(token.encode()), "replicas": 1, "port": PORT})

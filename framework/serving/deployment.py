@@ -71,27 +71,32 @@ def alone() -> bool:
     return len([node for node in ray.nodes() if node["Alive"]]) == 1
 
 
+def application(wanted: Configuration, **options: Any) -> Any:
+    """The application with this configuration, bound for Ray Serve. options: further ones of its deployment."""
+    deployment = _serve().deployment(_serve().ingress()(Application))
+    return deployment.options(
+        name="Application",
+        max_ongoing_requests=CONCURRENT,
+        graceful_shutdown_timeout_s=5,
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+        user_config=wanted,
+        **options,
+    ).bind()
+
+
 def deploy(wanted: Configuration) -> dict[str, str]:
     """Makes every replica hold these models; the replicas themselves stay. Returns what failed to open: name → why."""
-    deployment = (
-        _serve()
-        .deployment(_serve().ingress()(Application))
-        .options(
-            name="Application",
-            num_replicas=wanted["replicas"],
-            max_ongoing_requests=CONCURRENT,
-            # No CPU is reserved: a cluster full of training still takes its server. On other nodes models are fetched.
-            ray_actor_options={"num_cpus": 0} | ({} if alone() else {"runtime_env": {"env_vars": _registry()}}),
-            graceful_shutdown_timeout_s=5,
-            logging_config={"enable_access_log": False, "log_level": "WARNING"},
-            user_config=wanted,
-            # `run` draws a new version each time, which restarts the replicas; with the same one they only reconfigure.
-            _internal=True,
-            version=_code(),
-        )
+    deployment = application(
+        wanted,
+        num_replicas=wanted["replicas"],
+        # No CPU is reserved: a cluster full of training still takes its server. On other nodes models are fetched.
+        ray_actor_options={"num_cpus": 0} | ({} if alone() else {"runtime_env": {"env_vars": _registry()}}),
+        # `run` draws a new version each time, which restarts the replicas; with the same one they only reconfigure.
+        _internal=True,
+        version=_code(),
     )
     try:
-        _serve().run(deployment.bind(), name=APP, route_prefix="/")
+        _serve().run(deployment, name=APP, route_prefix="/")
     except RuntimeError as error:
         raise ServingError(f"Ray Serve could not start the application: {error}") from error
     return dict(_handle().about.remote().result(timeout_s=SECONDS)["failed"])

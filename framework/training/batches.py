@@ -41,7 +41,8 @@ class Shuffled:
             torch.randperm(len(self.rows), generator=draw)  # cheap: 15 ms for a million rows
         order = torch.randperm(len(self.rows), generator=draw).to(self.rows.inputs.device)
         parts = (self._part(batch) for batch in order.split(self.batch)[first:])
-        return sent(parts, self.crew.device) if self.rows.inputs.device != self.crew.device else parts
+        resident = self.rows.inputs.device.type == self.crew.device.type  # "cuda" is "cuda:0", and compares unequal
+        return parts if resident else sent(parts, self.crew.device)
 
     def _part(self, batch: "torch.Tensor") -> Part:
         rank, size = self.crew.rank, self.crew.size

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import ray
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.constants import get_env_vars_to_propagate
 from ray.train.v2._internal.execution.callback import ReplicaGroupCallback, WorkerGroupCallback
@@ -15,9 +16,12 @@ from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from cluster.address import speak_here
 from framework.training.failure import lasting
+from framework.training.pace import pause
 
 TRAINERS = {"torch": "TorchTrainer", "xgboost": "XGBoostTrainer", "lightgbm": "LightGBMTrainer"}
-POLL_SECONDS = 0.2
+# Ray's own cleaner asks the dashboard, which need not be there, and then stays for ever; Ray Data's processes would
+# serve nobody: rows come by reference, or from files.
+UNWANTED = (PlacementGroupCleanerCallback, DatasetsCallback)
 ABORT_SECONDS = 5.0  # for a controller to stop its workers in good order
 
 
@@ -28,6 +32,21 @@ class Forgiving(DefaultFailurePolicy):  # type: ignore[misc]
         if isinstance(training_failed_error, WorkerGroupError) and lasting(training_failed_error.worker_failures):
             return FailureDecision.RAISE
         return super().make_decision(training_failed_error)
+
+
+class Patient(TrainController):  # type: ignore[misc]
+    """Looks at its workers the less often the longer they have trained."""
+
+    _health_check_interval_s: float
+    looked_at: Any = None
+    since = shortest = 0.0
+
+    async def _poll_workers(self) -> Any:
+        if self._worker_group is not self.looked_at:
+            self.looked_at, self.since = self._worker_group, time.monotonic()
+            self.shortest = self.shortest or self._health_check_interval_s
+        self._health_check_interval_s = pause(time.monotonic() - self.since, self.shortest)
+        return await super()._poll_workers()
 
 
 class Spoken(ReplicaGroupCallback, WorkerGroupCallback):  # type: ignore[misc]
@@ -52,35 +71,33 @@ class Told(WorkerGroupCallback):  # type: ignore[misc]
         self.guard.ended.remote()
 
 
-def conducted(engine: str, *, guard: Any, wait: Callable[[float], None]) -> Any:
+def conducted(engine: str, *, guard: Any, attend: Callable[[float], float]) -> Any:
     """The trainer class of an engine whose `fit` can be left at any moment, with nothing running on.
 
-    wait: called every POLL_SECONDS while workers train, with the seconds since; raises to end the run.
+    attend: called while workers train, with the seconds since they were asked for. Returns after how many to call it
+    again, or raises to end the run.
     """
 
     trainer: Any = getattr(import_module(f"ray.train.{engine}"), TRAINERS[engine])
 
     class Conducted(trainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
-            # Ray's own cleaner asks the dashboard, which need not be there, and then stays for ever.
-            theirs = [
-                c for c in super()._create_default_callbacks() if not isinstance(c, PlacementGroupCleanerCallback)
-            ]
+            theirs = [each for each in super()._create_default_callbacks() if not isinstance(each, UNWANTED)]
             return [Spoken(), *theirs, Told(guard)]
 
         def _initialize_and_run_controller(self, **start: Any) -> Any:
             start["failure_policy"] = Forgiving(self.run_config.failure_config)
             here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}
             actor = ray.remote(num_cpus=0, label_selector=here, runtime_env={"env_vars": get_env_vars_to_propagate()})(
-                TrainController
+                Patient
             )
             controller = actor.remote(**start)
             try:
                 guard.watch.remote(controller)
                 running = controller.run.remote()
                 began = time.time()
-                while not ray.wait([running], timeout=POLL_SECONDS)[0]:
-                    wait(time.time() - began)
+                while not ray.wait([running], timeout=attend(time.time() - began))[0]:
+                    continue
                 ray.get(running)
                 return ray.get(controller.get_result.remote())
             except BaseException:

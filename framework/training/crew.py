@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import torch
 
+    from framework.training.state_shelf import StateShelf
+
 State = dict[str, Any]  # tensors and plain data: what `torch.load(weights_only=True)` opens
 
 
@@ -57,13 +59,18 @@ class Alone:
     size = 1
 
     def __init__(
-        self, device: "torch.device | str" = "cpu", hear: Callable[[int, dict[str, float]], None] | None = None
+        self,
+        device: "torch.device | str" = "cpu",
+        hear: Callable[[int, dict[str, float]], None] | None = None,
+        *,
+        shelf: "StateShelf | None" = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
-        """hear: told of every report."""
+        """hear: told of every report. shelf: for checkpoints; None keeps none. tell: of what was found there."""
         import torch
 
         self.device = torch.device(device)
-        self.hear = hear
+        self.hear, self.shelf, self.tell = hear, shelf, tell
 
     def join(
         self, net: "torch.nn.Module", optimizer: "torch.optim.Optimizer"
@@ -82,8 +89,17 @@ class Alone:
         return values
 
     def report(self, step: int, metrics: dict[str, float], state: Callable[[], State] | None) -> None:
+        if self.shelf is not None and state is not None:
+            from framework.training.state_shelf import pack_state
+
+            self.shelf.write(pack_state(state()))
         if self.hear is not None:
             self.hear(step, metrics)
 
     def resume(self) -> State | None:
-        return None
+        if self.shelf is None:
+            return None
+        from framework.training.state_shelf import unpack_state
+
+        packed = self.shelf.newest(self.tell or (lambda remark: None))
+        return unpack_state(packed) if packed else None

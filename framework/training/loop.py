@@ -14,6 +14,8 @@ from framework.contenders.watch import Watch
 from framework.training.batches import Batches, Shuffled
 from framework.training.crew import Alone, Crew, State
 from framework.training.failure import TrainingError
+from framework.training.memory import steady_memory
+from framework.training.optimizer import optimizer
 from framework.training.plan import LOOK_ROWS, Plan
 from framework.training.pulse import Pulse
 from framework.training.rows import Part, Rows
@@ -56,6 +58,7 @@ def train(
     return train_together(net, batches, valid=valid, crew=crew, plan=plan, watch=watch, loss=loss)
 
 
+@steady_memory()
 def train_together(
     net: "torch.nn.Module",
     batches: Batches,
@@ -71,18 +74,21 @@ def train_together(
 
     Every rank calls this with an equal net and equal validation rows, on the crew's device. `loss` tells outputs of
     the net, one a row, from answers. It goes on from the crew's newest checkpoint, where there is one, on any number
-    of ranks; run: what a checkpoint must be of. Returns how many looks led to the best; the last without valid rows.
+    of ranks; run: what a checkpoint must be of, where that one says so. Returns how many looks led to the best; the
+    last without valid rows.
     Raises TrainingError, on every rank, when a loss or gradient is not finite, or a checkpoint is of another run.
     """
     import torch
 
-    engine: Any = torch.optim.AdamW(net.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    engine: Any = optimizer(net, plan)
     mean = copy.deepcopy(net) if plan.memory else net
     best = copy.deepcopy(mean.state_dict())
     at = Place()
     if (kept := crew.resume()) is not None:
-        at, best = _restore(kept, net, mean, watch, run)
-    called, engine = crew.join(torch.compile(net) if plan.compiled(crew.device) else net, engine)
+        at, best = _restore(kept, net, mean, watch, run, crew)
+    called, engine = crew.join(net, engine)
+    if plan.compiled(crew.device):
+        called = torch.compile(called)  # with DDP inside, so that it is cut where a bucket of gradients is full
     if kept is not None:
         engine.load_state_dict(kept["optimizer"])
     if crew.rank:
@@ -92,7 +98,7 @@ def train_together(
     def state() -> State:
         parts = {"net": net.state_dict(), "mean": mean.state_dict(), "best": best, "optimizer": engine.state_dict()}
         seen = {"best": watch.best, "best_round": watch.best_round, "rounds": watch.rounds}
-        return {**parts, "place": asdict(at), "watch": seen, "random": torch.get_rng_state(), "run": run}
+        return {**parts, "place": asdict(at), "watch": seen, "random": _random(crew), "run": run}
 
     late, stop = False, _spent(watch, at.looks, plan)
     while not stop and at.looks < plan.looks:
@@ -194,18 +200,26 @@ def _look(net: "torch.nn.Module", valid: Rows, loss: Loss, crew: Crew, batch: in
     return float(missed / weight)
 
 
+def _random(crew: Crew) -> State:
+    """Where the random numbers of this rank stand: dropout draws on its device."""
+    import torch
+
+    here = {"cpu": torch.get_rng_state()}
+    return here | ({"cuda": torch.cuda.get_rng_state(crew.device)} if crew.device.type == "cuda" else {})
+
+
 def _spent(watch: Watch, looks: int, plan: Plan) -> bool:
     """Whether a training that is taken up again had lost its patience already."""
     return bool(watch.patience and looks and watch.best is not None and looks - 1 - watch.best_round >= watch.patience)
 
 
 def _restore(
-    kept: State, net: "torch.nn.Module", mean: "torch.nn.Module", watch: Watch, run: str
+    kept: State, net: "torch.nn.Module", mean: "torch.nn.Module", watch: Watch, run: str, crew: Crew
 ) -> tuple[Place, dict[str, Any]]:
     """Puts a checkpoint's weights, scores and random numbers back. Returns its place and its best weights."""
     import torch
 
-    if kept["run"] != run:
+    if kept["run"] not in ("", run):
         raise TrainingError(
             f"the checkpoints are of another training run ({kept['run']}, and this is {run}): the rows, the net or "
             f"its settings differ. Name a fresh folder for checkpoints, or ask for the same as before."
@@ -214,5 +228,7 @@ def _restore(
     mean.load_state_dict(kept["mean"])
     watch.best, watch.best_round = kept["watch"]["best"], kept["watch"]["best_round"]
     watch.rounds = kept["watch"]["rounds"]
-    torch.set_rng_state(kept["random"])
+    torch.set_rng_state(kept["random"]["cpu"])
+    if crew.device.type == "cuda" and "cuda" in kept["random"]:
+        torch.cuda.set_rng_state(kept["random"]["cuda"], crew.device)
     return Place(**kept["place"]), kept["best"]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from framework.training.failure import HorovodLostError, TrainingError
 
 if TYPE_CHECKING:
     from framework.training.crew import Crew
-    from framework.training.horovod_rank import Ended, Work
+    from framework.training.horovod.rank import Ended, Work
 
 __all__ = ["HorovodLostError", "HorovodMissingError", "HorovodStartError", "run"]
 
@@ -55,11 +56,12 @@ def run(
         )
     import ray
 
-    from framework.training.horovod_rank import Mailbox, Work
+    from framework.training.horovod.rank import Mailbox, Work
     from framework.training.shelf import shelf_of
 
-    fewest_asked = Resources(resources.cpus, resources.gpus, workers=fewest or resources.workers)
-    fewest_asked.check(ray.cluster_resources(), who="Horovod")
+    asked = replace(resources, workers=fewest or resources.workers)
+    asked.check(ray.cluster_resources(), who="Horovod")
+    asked.check_nodes((node["Resources"] for node in ray.nodes() if node["Alive"]), who="Horovod")
     checkpoints = shelf_of(context.checkpoints).uri if context.checkpoints else None
     here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}
     mailbox = ray.remote(Mailbox).options(num_cpus=0, label_selector=here).remote()
@@ -90,7 +92,7 @@ def _launch(
     deadline: float,
     listen: Callable[[], None],
 ) -> "Ended":
-    from framework.training.horovod_seats import Seats
+    from framework.training.horovod.seats import Seats
 
     start_seconds = max(1.0, min(start_seconds, deadline - time.time()))
     seats = Seats(resources)
@@ -103,10 +105,10 @@ def _launch(
                 f"(RAY_ADDRESS), or wait until it is free."
             )
         if fewest is None:
-            from framework.training.horovod_static import run_static
+            from framework.training.horovod.static import run_static
 
             return run_static(work, seats, deadline=deadline, listen=listen)
-        from framework.training.horovod_elastic import run_elastic
+        from framework.training.horovod.elastic import run_elastic
 
         return run_elastic(work, seats, fewest=fewest, deadline=deadline, listen=listen)
     finally:

@@ -6,11 +6,14 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal
 
 from cluster.resources import Resources
 from framework.contender import Context
 from framework.training.failure import TrainingError, of_controller, of_workers
+from framework.training.memory import WORKER_ENVIRONMENT
+from framework.training.pace import pause
 from framework.training.seat import enter, newest, rank, remark, report, size
 from framework.training.shelf import KEPT, RUN, absolute, shelf_of
 
@@ -68,33 +71,36 @@ def run(
             context.remark(sentence)
         return float(idle)
 
-    def wait(seconds: float) -> None:
+    def attend(seconds: float) -> float:
         if listen() > WAIT_SECONDS:
             raise TrainingError(
                 f"no room for {fewest or resources.workers} worker(s) for {WAIT_SECONDS / 60:.0f} minutes. Ask for "
                 f"fewer workers, or wait until others have finished."
             )
-        if time.time() > context.deadline + GRACE_SECONDS:
+        left = context.deadline + GRACE_SECONDS - time.time()
+        if left < 0:
             raise TrainingError(f"the workers were not done at their deadline, {seconds:.0f} s after they were asked.")
+        return min(pause(seconds), left + 0.01)
 
     try:
         if shelf is not None:
             shelf.probe()
             if mended := shelf.mend():
                 context.remark(mended)
-        trainer = conducted(engine, guard=guard, wait=wait)(
+        trainer = conducted(engine, guard=guard, attend=attend)(
             enter,
             # By reference: the controller must not need what only the workers open.
             train_loop_config={"work": ray.put((loop, facts)), "guard": guard, "shelf": shelf},
             scaling_config=ScalingConfig(
                 num_workers=resources.workers if fewest is None else (fewest, resources.workers),
                 use_gpu=resources.gpus > 0,
-                resources_per_worker=_each(resources),
+                resources_per_worker=resources.each,
                 elastic_resize_monitor_interval_s=RESIZE_SECONDS,
             ),
             run_config=RunConfig(
                 name=RUN if shelf is not None else f"run-{uuid.uuid4().hex[:12]}",
                 storage_path=absolute(folder),
+                worker_runtime_env={"env_vars": WORKER_ENVIRONMENT if engine == "torch" else {}},
                 checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
                 failure_config=FailureConfig(
                     max_failures=FAILURES if fewest is None else ELASTIC_FAILURES,
@@ -126,20 +132,9 @@ def _check(resources: Resources, fewest: int | None) -> None:
     least = fewest or resources.workers
     if not 1 <= least <= resources.workers:
         raise TrainingError(f"fewest={fewest} is not between 1 and workers={resources.workers}. Change one of them.")
-    asked = Resources(resources.cpus, resources.gpus, resources.memory_gigabytes, workers=least)
+    asked = replace(resources, workers=least)
     asked.check(ray.cluster_resources(), who="the training run")
-    each = _each(resources)
-    room = sum(
-        min(int(node["Resources"].get(unit, 0.0) / amount) for unit, amount in each.items() if amount)
-        for node in ray.nodes()
-        if node["Alive"]
-    )
-    if room < least:
-        told = ", ".join(f"{amount:g} {unit}" for unit, amount in each.items())
-        raise TrainingError(
-            f"the cluster's nodes hold {room} worker(s) of {told}, and the training run asks for {least}. Ask for "
-            f"fewer, or for smaller ones."
-        )
+    asked.check_nodes((node["Resources"] for node in ray.nodes() if node["Alive"]), who="the training run")
     held = 0.0
     with suppress(AssertionError):  # a driver is assigned nothing, and may not ask
         held = float(ray.get_runtime_context().get_assigned_resources().get("CPU", 0.0))
@@ -148,12 +143,3 @@ def _check(resources: Resources, fewest: int | None) -> None:
             f"this process holds {held:g} CPU of the cluster, and what is left does not do for {least} worker(s) with "
             f"{resources.cpus:g} CPU each. A fit that conducts others takes none: Resources(apart=True)."
         )
-
-
-def _each(resources: Resources) -> dict[str, float]:
-    each = {"CPU": resources.cpus}
-    if resources.gpus:
-        each["GPU"] = resources.gpus
-    if resources.memory_gigabytes:
-        each["memory"] = resources.memory_gigabytes * 2**30
-    return each

@@ -52,7 +52,7 @@ class Plan:
         import torch
 
         if self.precision == "auto":
-            return device.type == "cuda" and bool(torch.cuda.is_bf16_supported())
+            return device.type == "cuda" and bool(torch.cuda.is_bf16_supported(including_emulation=False))
         return self.precision == "bfloat16"
 
     def compiled(self, device: "torch.device") -> bool:

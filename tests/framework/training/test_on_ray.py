@@ -141,7 +141,7 @@ def test_what_the_cluster_cannot_hold_is_said_at_once(ray_session: Session, tmp_
 
     with pytest.raises(ResourcesError, match="3 worker"):
         asked(Resources(cpus=1, workers=3, apart=True))
-    with pytest.raises(TrainingError, match="nodes hold 1 worker"):
+    with pytest.raises(ResourcesError, match="nodes hold 1 worker"):
         asked(Resources(cpus=1.0, memory_gigabytes=0.51 * ray.cluster_resources()["memory"] / 2**30, workers=2))
     with pytest.raises(TrainingError, match="fewest=3"):
         asked(TWO, fewest=3)

@@ -12,8 +12,10 @@ from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrup
 from horovod.torch import elastic
 
 from cluster.address import interface
-from framework.training.horovod_crew import HorovodCrew, Kept
-from framework.training.horovod_shelf import HorovodShelf
+from framework.training.horovod.crew import HorovodCrew, Kept
+from framework.training.state_shelf import StateShelf
+
+CYCLE_MILLISECONDS = "3"  # between two looks of Horovod's thread at what it has to do; its own 1 costs 3 % of a core
 
 
 class Mailbox:
@@ -67,6 +69,7 @@ class Work:
         """Runs in the rank's process; Horovod's settings are in its environment."""
         if (name := interface()) is not None:  # Horovod's launcher takes one name for all nodes
             os.environ["HOROVOD_GLOO_IFACE"] = os.environ["NCCL_SOCKET_IFNAME"] = name
+        os.environ.setdefault("HOROVOD_CYCLE_TIME", CYCLE_MILLISECONDS)
         hvd.init()
         try:
             facts = ray.get(self.facts)
@@ -81,7 +84,7 @@ class Work:
     def _pass(self, facts: Any, kept: Kept | None) -> Ended:
         """The loop once: elastic Horovod calls this again after each change of ranks."""
         box = self.mailbox
-        shelf = HorovodShelf(self.checkpoints) if self.checkpoints is not None else None
+        shelf = StateShelf(self.checkpoints) if self.checkpoints is not None else None
         crew = HorovodCrew(shelf, hear=box.add.remote, tell=box.note.remote, gpus=self.gpus, kept=kept)
         try:
             result = self.loop(crew, facts)

@@ -1,7 +1,7 @@
 """Horovod's ranks, as the training loop sees them from inside one of them. Needs the wheel of `make horovod`."""
 
-import io
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,9 @@ import torch
 from horovod.common.elastic import ObjectState
 
 from framework.training.crew import State
-from framework.training.horovod_shelf import HorovodShelf
+from framework.training.state_shelf import StateShelf, pack_state, unpack_state
+
+NAP_SECONDS = 0.0003
 
 
 class Kept(ObjectState):  # type: ignore[misc]
@@ -34,7 +36,7 @@ class HorovodCrew:
 
     def __init__(
         self,
-        shelf: HorovodShelf | None,
+        shelf: StateShelf | None,
         *,
         hear: Callable[[int, dict[str, float]], None],
         tell: Callable[[str], None],
@@ -52,6 +54,8 @@ class HorovodCrew:
     def join(
         self, net: torch.nn.Module, optimizer: torch.optim.Optimizer
     ) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+        if self.size == 1:
+            return net, optimizer
         hvd.broadcast_parameters(net.state_dict(), root_rank=0)
         joined = hvd.DistributedOptimizer(optimizer, named_parameters=net.named_parameters())
         joined.state = optimizer.state  # Horovod takes over the groups and forgets what was loaded
@@ -61,19 +65,26 @@ class HorovodCrew:
         return net, joined
 
     def average(self, optimizer: torch.optim.Optimizer) -> None:
+        if self._joined is None:
+            return
+        wait(handle for handle, _ in self._joined._handles.values())
         self._joined.synchronize()
         self._joined._should_synchronize = False  # `step` shall take them as they are then: clipped, perhaps
 
     @contextmanager
     def alone(self, net: torch.nn.Module) -> Iterator[None]:
         # A gradient travels at the backward that brings its count to nought: this one shall not be it.
-        for parameter in self._joined._allreduce_delay:
+        for parameter in [] if self._joined is None else self._joined._allreduce_delay:
             self._joined._allreduce_delay[parameter] += 1
         yield
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
+        if self.size == 1:
+            return values
         name = f"total {values.dtype} {tuple(values.shape)}"  # Horovod remembers what a name stands for
-        summed: torch.Tensor = hvd.allreduce(values, op=hvd.Sum, name=name)
+        handle = hvd.allreduce_async(values, op=hvd.Sum, name=name)
+        wait([handle])
+        summed: torch.Tensor = hvd.synchronize(handle)
         return summed
 
     def report(self, step: int, metrics: dict[str, float], state: Callable[[], State] | None) -> None:
@@ -82,7 +93,7 @@ class HorovodCrew:
         kept = self._kept if state is not None else None
         packed = b""
         if state is not None and self.rank == 0 and (kept is not None or self._shelf is not None):
-            packed = pack(state())
+            packed = pack_state(state())
             if self._shelf is not None:
                 self._shelf.write(packed)
         if kept is not None:
@@ -97,15 +108,11 @@ class HorovodCrew:
         packed = self._kept.packed if self._kept is not None else b""
         if not packed and self._shelf is not None:
             packed = hvd.broadcast_object(self._shelf.newest(self._tell) if self.rank == 0 else b"", name="resume")
-        return unpack(packed) if packed else None
+        return unpack_state(packed) if packed else None
 
 
-def pack(state: State) -> bytes:
-    stream = io.BytesIO()
-    torch.save(state, stream)
-    return stream.getvalue()
-
-
-def unpack(packed: bytes) -> State:
-    state: State = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
-    return state
+def wait(handles: Iterable[Any]) -> None:
+    """Sleeps until what Horovod's thread is at is done: `hvd.synchronize` alone spins, on the core that it needs."""
+    for handle in handles:
+        while isinstance(handle, int) and not hvd.poll(handle):
+            time.sleep(NAP_SECONDS)

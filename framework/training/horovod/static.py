@@ -8,8 +8,9 @@ from horovod.ray import RayExecutor
 
 from cluster.address import node_address
 from framework.training.failure import HorovodLostError, TrainingError
-from framework.training.horovod_rank import Ended, Work
-from framework.training.horovod_seats import POLL_SECONDS, Seated, Seats
+from framework.training.horovod.rank import Ended, Work
+from framework.training.horovod.seats import Seated, Seats
+from framework.training.pace import pause
 
 MEET_SECONDS = 60  # for the ranks to find each other
 LAST_WORDS_SECONDS = 5.0  # the others', once one rank has failed: which of them was the cause?
@@ -38,11 +39,12 @@ def run_static(work: Work, seats: Seats, *, deadline: float, listen: Callable[[]
 def _attend(ranks: list[ray.ObjectRef], work: Work, *, deadline: float, listen: Callable[[], None]) -> Ended:
     ends: list[Ended] = []
     dead: list[Exception] = []
-    waiting, until = list(ranks), deadline
+    waiting, until, began = list(ranks), deadline, time.time()
     while waiting:
-        if time.time() > until:
+        now = time.time()
+        if now > until:
             break
-        done, waiting = ray.wait(waiting, num_returns=1, timeout=POLL_SECONDS)
+        done, waiting = ray.wait(waiting, num_returns=1, timeout=min(pause(now - began), until - now + 0.01))
         for rank in done:
             try:
                 ends.append(ray.get(rank))

@@ -19,8 +19,8 @@ from horovod.runner.http.http_server import RendezvousServer
 
 from cluster.address import node_address
 from framework.training.failure import HorovodLostError, TrainingError
-from framework.training.horovod_rank import Ended, Work
-from framework.training.horovod_seats import POLL_SECONDS, Seats
+from framework.training.horovod.rank import Ended, Work
+from framework.training.horovod.seats import POLL_SECONDS, Seats
 
 WAIT_SECONDS = 600  # for enough ranks to go on with
 LIVES = 10  # how often ranks may come or go in one run, for each worker

