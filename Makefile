@@ -47,10 +47,10 @@ envs: .venv/all  ## an interpreter of its own for each package that conflicts wi
 horovod: .venv/all system  ## Horovod's wheel, built from its source release against our torch, kept and installed
 	$(PY) -m cluster.horovod.build
 
-system:  ## what the tests need beside Python: a PostgreSQL server, a C++ compiler
-	@{ ls /usr/lib/postgresql/*/bin/initdb && command -v cmake && command -v g++; } >/dev/null 2>&1 \
-		|| { apt-get update -qq && apt-get install -y -qq postgresql cmake g++; } \
-		|| { echo "The tests need PostgreSQL, cmake and g++: install these packages."; exit 2; }
+system:  ## what the tests need beside Python: a PostgreSQL server, a C++ compiler, Java
+	@{ ls /usr/lib/postgresql/*/bin/initdb && command -v cmake && command -v g++ && command -v java; } >/dev/null 2>&1 \
+		|| { apt-get update -qq && apt-get install -y -qq postgresql cmake g++ openjdk-17-jre-headless; } \
+		|| { echo "The tests need PostgreSQL, cmake, g++ and Java 17: install these packages."; exit 2; }
 
 clean:
 	rm -rf .venv .lab runs mlflow.db mlartifacts

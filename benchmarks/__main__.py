@@ -8,6 +8,8 @@ TABLES = {
     "ddp": ["--runs", "3"],
     "boosting": ["--rows", "5000000", "--runs", "3"],
     "streaming": ["--rows", "500000"],
+    "sweep": ["--trials", "100", "--runs", "3"],
+    "forecast": ["--origins", "3"],
     "serving": ["--rounds", "3"],
     "quality": ["--minutes", "1", "2", "--seeds", "0", "1", "2"],
 }

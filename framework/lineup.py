@@ -7,6 +7,7 @@ from itertools import zip_longest
 from framework.contender import Contender
 from framework.data.data_error import DataError
 from framework.data.kfold import k_fold
+from framework.data.rolling import rolling
 from framework.data.split import Split
 from framework.search_space import portfolio_of, settled
 
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 MANY_ROWS = 200_000  # beyond: no contender whose time grows faster than the rows
 FOLDS = (8, 5)  # that a contest is held on where time allows
+ORIGINS = (3, 2)  # the same for forecasts
 CELL_SECONDS = 3e-6  # CPU seconds that a booster takes for each value of the table, roughly
 FEW_CONTENDERS = 4
 BOOSTING_SHARE = 0.4  # of the time, that these may take
@@ -40,17 +42,20 @@ def line_up(split: Split) -> list[Contender]:
 def folds_for(split: Split, *, seconds: float, cpus: float) -> int:
     """How many folds a contest's rows are dealt into: as many as a few boosters can be fit on in a part of the time.
 
-    1, the split's own validation rows, where rows have an order, are clustered, lie in files, or are too many.
+    Of forecasts: how many origins. 1, the split's own validation rows, where other rows have an order, are clustered,
+    lie in files, or are too many.
     """
-    fold = split.fold
-    if split.problem.kind in ("clustering", "forecast") or split.problem.time is not None or fold.shards is not None:
+    fold, kind = split.fold, split.problem.kind
+    forecast = kind == "forecast"
+    in_order = split.problem.time is not None and not forecast
+    if kind == "clustering" or in_order or fold.shards is not None:
         return 1
     cells = (len(fold.train) + len(fold.valid)) * len(split.schema.columns)
-    for folds in FOLDS:
+    for folds in ORIGINS if forecast else FOLDS:
         if cells * CELL_SECONDS * folds * FEW_CONTENDERS > BOOSTING_SHARE * seconds * cpus:
             continue
         try:
-            k_fold(fold, folds, seed=split.seed)
+            rolling(fold, folds) if forecast else k_fold(fold, folds, seed=split.seed)
         except DataError as error:
             log.info("not dealt into %d folds: %s", folds, error)
             continue
@@ -66,7 +71,12 @@ def _supervised(rows: int) -> list[Contender]:
     if rows > MANY_ROWS:
         return [*quick, c.Neural(), *trees, c.Blend()]
     first = [*quick, *trees, c.Neural(), c.SVM(), c.Neighbours()]
-    return [*first, *_variants([c.LightGBM(), c.CatBoost(), c.XGBoost(), c.Neural(), c.ExtraTrees()]), c.Blend()]
+    return [
+        *first,
+        *_variants([c.LightGBM(), c.CatBoost(), c.XGBoost(), c.Neural(), c.ExtraTrees()]),
+        c.Blend(),
+        c.Stack(),
+    ]
 
 
 def _variants(contenders: list[Contender]) -> list[Contender]:

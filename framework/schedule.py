@@ -11,6 +11,7 @@ FLOORS = 2  # the first contenders, which start whatever the time: there is alwa
 FLOOR_SECONDS = 6.0  # what these get at the least
 LEAST_SECONDS = 1.0  # that must be left for any other
 PATIENCE = 2.0  # how many times its even share of the time left one contender may take
+LEAST_SHARE = 0.06  # of the time left, that one fit may take however many contenders wait: few take all of it
 MARGIN = 1.15  # over the time that a contender's other folds should take
 FIRST_SHARE = 0.4  # of the time, after which what has begun is finished before another contender begins
 
@@ -88,8 +89,8 @@ class Schedule:
 
     def _first(self, contender: Contender, left: float, running: int) -> Job:
         least = FLOOR_SECONDS if contender in list(self.contenders.values())[:FLOORS] else 0.0
-        share = PATIENCE * left * self.cpus / (self.folds * (len(self.waiting) + running))
-        return Job(contender, 0, max(min(share, left), least))
+        even = left * self.cpus / (self.folds * (len(self.waiting) + running))
+        return Job(contender, 0, max(min(max(PATIENCE * even, LEAST_SHARE * left), left), least))
 
     def _fits(self, name: str, left: float) -> bool:
         """Whether all its other folds, behind those of the ones before it, will be done in time."""

@@ -68,7 +68,9 @@ def promised_kinds(name: str) -> list[str]:
     return [kind for kind in KINDS if kind in getattr(contenders, name).kinds]
 
 
-CASES = [(name, kind) for name in contenders.__all__ for kind in promised_kinds(name)]
+# Sweeps and H2O's JVM take ten seconds to start: one kind of question here, the others in their own tests.
+SLOW = {"H2O", "Tuned"}
+CASES = [(name, kind) for name in contenders.__all__ for kind in promised_kinds(name)[: 1 if name in SLOW else None]]
 each = pytest.mark.parametrize(("name", "kind"), CASES)
 # Ten seconds go by until processes of its own have started: one kind of question for what another fit is needed.
 FITS = [(n, kind) for n, kind in CASES if not quick(n, kind).resources.apart or kind == promised_kinds(n)[0]]
