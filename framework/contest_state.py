@@ -17,7 +17,7 @@ from framework.contenders.ensemble import Combined, Ensemble
 from framework.contenders.tuned import Tuned
 from framework.data.frame import Truth
 from framework.data.split import Split
-from framework.leaderboard import Entry, Failure, Leaderboard, Winner
+from framework.leaderboard import Entry, Failure, Leaderboard, Winner, number
 from framework.metric import Metric, metric
 from framework.observer import Observer
 from framework.predictor import Predictor
@@ -141,9 +141,17 @@ class ContestState:
             return False
         folds = self.done.setdefault(name, {})
         folds[done.held] = done
+        if self.folds > 1 and done.held == 0:
+            self._tell("reported", self._first_told(done))
         if len(folds) == self.folds:
             self._rank(name)
         return not self._is_lost(name)
+
+    def _first_told(self, done: Done) -> Report:
+        """How a contender did on the first fold: what there is to see until all of its folds are done."""
+        score = number(self.metric.score(self.ranked_on.first().truth, done.fit.predicted))
+        told = f"{score} on the first of {self.folds} folds ({done.fit.seconds:.1f} s)"
+        return Report(done.contender.name, False, 0, {}, time.time(), remark=told)
 
     def _rank(self, name: str) -> None:
         fits = {held: self.done[name][held].fit for held in range(self.folds)}

@@ -1,7 +1,13 @@
 """Coverage inside Ray workers, which end without running exit handlers: started with each, saved every second."""
 
+import os
 import threading
 import time
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment of a command that is to be interrupted: within coverage's lock it would wait for it for ever."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
 def start() -> None:

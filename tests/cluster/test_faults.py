@@ -155,7 +155,9 @@ def start(cluster: Nodes, table: Path, folder: Path, *flags: str, storage: Path 
         "--storage",
         str(storage),
     ]
-    environment = {**cluster.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    # Without coverage: an interrupt inside of its lock would wait for it for ever.
+    environment = {name: value for name, value in cluster.environment.items() if not name.startswith("COVERAGE")}
+    environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     with out.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen([*command, *flags], cwd=ROOT, env=environment, stdout=log, stderr=log)
     return Training(process, cluster, out, storage)

