@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 REFIT_SHARE = 0.3  # of the contest's time, kept for fitting the winner once more on all rows but the test's
 CLOSING_SHARE = 0.06  # of the time, kept for ensembles of what was fit on folds, and for the test
+CLOSING_SECONDS = 4.0  # the same at the least, up to a fifth of the time: some forty models are opened
 
 
 class ContestState:
@@ -64,8 +65,7 @@ class ContestState:
         self, contenders: Sequence[Contender], *, cpus: float, refit: bool, prefer: Prefer, checkpoints: str | None
     ) -> Leaderboard:
         began = time.time()
-        share = CLOSING_SHARE if self.bagged else REFIT_SHARE if refit else 0.0
-        kept = (self.end - began) * share if self.end < math.inf else 0.0
+        kept = self._kept(self.end - began, refit) if self.end < math.inf else 0.0
         # On one set of validation rows an ensemble with members of its own fits them by itself.
         ensembles = [c for c in contenders if isinstance(c, Ensemble) and (self.held or not c.members)]
         single = _spread(_with_members([c for c in contenders if c not in ensembles], ensembles), cpus)
@@ -92,6 +92,12 @@ class ContestState:
         board = self._board(winner, seconds=time.time() - began, interrupted=interrupted)
         self._tell("closed", board)
         return board
+
+    def _kept(self, seconds: float, refit: bool) -> float:
+        """Of so many seconds those for what comes after the fits."""
+        if self.bagged:
+            return max(CLOSING_SHARE * seconds, min(CLOSING_SECONDS, seconds / 5))
+        return REFIT_SHARE * seconds if refit else 0.0
 
     def _fit_all(self, race: Race, contenders: list[Contender], *, until: float) -> None:
         """Every contender, on the training rows or on each fold; the first ones whatever the time."""

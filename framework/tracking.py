@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -119,6 +120,9 @@ class Tracker:
         self._jobs: queue.SimpleQueue[Callable[[], object] | threading.Event] = queue.SimpleQueue()
         self._runs: list[ContestRun] = []
         self.do(self._prepare)
+        # MLflow imports it on its thread; scikit-learn, asking for it on another, would find it half there.
+        with contextlib.suppress(ImportError):
+            import_module("polars")
         threading.Thread(target=self._work, name="mlflow", daemon=True).start()
         atexit.register(self.close)
 

@@ -50,7 +50,7 @@ def main(config: Config) -> Leaderboard:
         split = load(config.data, **question, seed=config.seed, test=config.test_share)
         print(split)
         logged = tracker.contest(split, config=asdict(config))
-        end = clock.end_before(8.0 + 12.0 * config.serve)
+        end = clock.end_before(10.0 + 18.0 * config.serve)
         watching = [watch(), logged]
         board = compete(
             line_up(split),
