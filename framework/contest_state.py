@@ -291,15 +291,16 @@ class ContestState:
         """
         if not self.entries:
             return None
-        first, *rest = ranked = self._ranked()
+        ranked = self._ranked()
+        first = ranked[0]
         answers = {entry.name: entry.predicted for entry in ranked}
         self.noises = compare(self.metric, self.truth, answers, first.name, seed=self.seed)
         if prefer != "best":
             costs = {entry.name: self._cost(entry) for entry in ranked}
             name = preferred(list(answers), self.noises, costs, prefer)
             return next(entry for entry in ranked if entry.name == name)
-        ensembles = (entry for entry in rest if entry.name in self.combined)
-        return next((entry for entry in ensembles if self.noises[entry.name] >= TIED), first)
+        ensembles = (entry for entry in ranked if entry.name in self.combined)
+        return next((e for e in ensembles if e is first or self.noises[e.name] >= TIED), first)
 
     def _cost(self, entry: Entry) -> Cost:
         fits = [done.fit for name in self._members(entry) for done in self.done[name].values()]
