@@ -198,7 +198,7 @@ class Leaderboard:
             if failure.status == "not started":
                 late.setdefault(failure.reason, []).append(failure)
         for reason, group in late.items():
-            others = f"; nor were {', '.join(failure.name for failure in group[1:])}" if len(group) > 1 else ""
+            others = f"; nor for {', '.join(failure.name for failure in group[1:])}" if len(group) > 1 else ""
             rest.append(replace(group[0], reason=reason + others))
         return rest
 

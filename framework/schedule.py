@@ -61,7 +61,7 @@ class Schedule:
             if folds and left > LEAST_SECONDS:
                 return Job(self.contenders[name], folds[0], min(self.allowed[name], left))
         able = [name for name in self.begun if name not in self.left and self._fits(name, left)]
-        if self.folds > 1 and able:
+        if self.folds > 1 and able and left > LEAST_SECONDS:
             chosen = self.promising(able)[0]
             self.left[chosen] = list(range(1, self.folds))
             return Job(self.contenders[chosen], 1, min(self.allowed[chosen], left))

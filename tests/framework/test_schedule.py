@@ -68,3 +68,13 @@ def test_a_share_leaves_time_for_the_others_folds() -> None:
     assert job.seconds == 2.0 * 150 / (5 * 3)
     wide = schedule(folds=5, until=150.0, cpus=2.0).next(0.0, running=0)
     assert wide == replace(job, seconds=2 * job.seconds)
+
+
+def test_with_hardly_any_time_left_no_other_fold_begins() -> None:
+    plan = schedule(until=10.0)
+    for name in ("a", "b", "c"):
+        job = plan.next(0.0, running=0)
+        assert job is not None
+        plan.started(job)
+        plan.ended(name, 0.01)
+    assert plan.next(9.5, running=0) is None
