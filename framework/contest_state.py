@@ -342,8 +342,12 @@ def _with_members(single: list[Contender], ensembles: list[Ensemble]) -> list[Co
 
 
 def _spread(contenders: list[Contender], cpus: float) -> list[Contender]:
-    """Contenders with more CPUs each where there are fewer of them than CPUs, so that none idles."""
-    each = float(cpus // max(1, sum(c.resources.workers for c in contenders)))
+    """Contenders with more CPUs each where there are fewer of them than CPUs, so that none idles; no fit is given more
+    than one node has."""
+    import ray
+
+    widest = max(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
+    each = float(min(cpus // max(1, sum(c.resources.workers for c in contenders)), widest))
     if each <= 1:
         return contenders
     return [replace(c, cpus=each) if getattr(c, "cpus", None) == 1.0 else c for c in contenders]  # type: ignore[type-var]

