@@ -4,16 +4,13 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from cluster.connect import Session, connect
 from cluster.resources import Resources
 from cluster.user_error import UserError
 from framework.contender import Contender
 from framework.contenders.ensemble import Ensemble
 from framework.contest_state import ContestState
-from framework.data.kfold import k_fold
-from framework.data.rolling import rolling
+from framework.data.kfold import held_out
 from framework.data.split import Split
 from framework.leaderboard import Leaderboard
 from framework.lineup import folds_for
@@ -77,14 +74,9 @@ def compete(
     if folds is None:
         folds = folds_for(split, seconds=end - time.time(), cpus=cpus)
         log.info("the contest is held on %d fold%s and %g CPUs", folds, "s"[: folds != 1], cpus)
-    contest = ContestState(split, _held(split, folds, seed), end=end, seed=seed, observers=list(observers))
+    held = held_out(split.fold, folds, seed=seed) if folds != 1 else []
+    contest = ContestState(split, held, end=end, seed=seed, observers=list(observers))
     return contest.run(contenders, cpus=cpus, refit=refit, prefer=prefer, checkpoints=checkpoints)
-
-
-def _held(split: Split, folds: int, seed: int) -> list[np.ndarray]:
-    if folds == 1:
-        return []
-    return rolling(split.fold, folds) if split.problem.kind == "forecast" else k_fold(split.fold, folds, seed=seed)
 
 
 def _check(contenders: Sequence[Contender], split: Split, session: Session) -> None:

@@ -43,6 +43,7 @@ class ContestState:
         self.split, self.held, self.end, self.seed, self.observers = split, held, end, seed, observers
         self.metric: Metric = metric(split.problem.metric)
         self.ranked_on = RankedOn.of(split.fold, held)
+        self.first = self.ranked_on.first() if held else self.ranked_on  # the first fold's rows alone
         # Folds of rows in no order are each as good as another: their models' mean is the model. A forecast's later
         # folds know less and less of the past: theirs is fit once more on all of it.
         self.bagged = bool(held) and split.problem.kind != "forecast"
@@ -155,7 +156,7 @@ class ContestState:
 
     def _first_told(self, done: Done) -> Report:
         """How a contender did on the first fold: what there is to see until all of its folds are done."""
-        score = number(self.metric.score(self.ranked_on.first().truth, done.fit.predicted))
+        score = number(self.metric.score(self.first.truth, done.fit.predicted))
         told = f"{score} on the first of {self.folds} folds ({done.fit.seconds:.1f} s)"
         return Report(done.contender.name, False, 0, {}, time.time(), remark=told)
 
@@ -168,11 +169,10 @@ class ContestState:
 
     def _promising(self, names: list[str]) -> list[str]:
         """Contenders by what their first folds tell: those that a blend of all would weigh most, then the best."""
-        first = self.ranked_on.first()
         answers = {name: fits[0].fit.predicted for name, fits in self.done.items() if 0 in fits}
-        weights = select(answers, first.truth, self.metric)
+        weights = select(answers, self.first.truth, self.metric)
         sign = 1 if self.metric.direction == "max" else -1
-        scores = {name: sign * self.metric.score(first.truth, answers[name]) for name in names}
+        scores = {name: sign * self.metric.score(self.first.truth, answers[name]) for name in names}
         return sorted(names, key=lambda name: (weights.get(name, 0.0), scores[name]), reverse=True)
 
     def _close_folds(self) -> None:
@@ -181,7 +181,7 @@ class ContestState:
         if self.folds == 1:
             return
         if all(isinstance(entry.contender, Constant) for entry in self.entries):
-            self.entries, self.ranked_on = [], self.ranked_on.first()
+            self.entries, self.ranked_on = [], self.first
             for name in [name for name, fits in self.done.items() if 0 in fits and not self._is_lost(name)]:
                 self._rank(name)
             return

@@ -6,8 +6,7 @@ from itertools import zip_longest
 
 from framework.contender import Contender
 from framework.data.data_error import DataError
-from framework.data.kfold import k_fold
-from framework.data.rolling import rolling
+from framework.data.kfold import held_out
 from framework.data.split import Split
 from framework.search_space import portfolio_of, settled
 
@@ -55,7 +54,7 @@ def folds_for(split: Split, *, seconds: float, cpus: float) -> int:
         if cells * CELL_SECONDS * folds * FEW_CONTENDERS > BOOSTING_SHARE * seconds * cpus:
             continue
         try:
-            rolling(fold, folds) if forecast else k_fold(fold, folds, seed=split.seed)
+            held_out(fold, folds, seed=split.seed)
         except DataError as error:
             log.info("not dealt into %d folds: %s", folds, error)
             continue

@@ -4,6 +4,12 @@ import numpy as np
 
 from framework.data.data_error import DataError
 from framework.data.frame import Fold
+from framework.data.rolling import rolling
+
+
+def held_out(fold: Fold, folds: int, *, seed: int = 0) -> list[np.ndarray]:
+    """The rows that each fold holds out, as `k_fold` has them; of forecasts those of so many origins (`rolling`)."""
+    return rolling(fold, folds) if fold.problem.kind == "forecast" else k_fold(fold, folds, seed=seed)
 
 
 def k_fold(fold: Fold, folds: int, *, seed: int = 0) -> list[np.ndarray]:
