@@ -176,11 +176,11 @@ class ContestState:
         return sorted(names, key=lambda name: (weights.get(name, 0.0), scores[name]), reverse=True)
 
     def _close_folds(self) -> None:
-        """What has not been fit on all folds is a row with its reason; where that is all there is, the first fold is
-        what they are ranked on."""
+        """What has not been fit on all folds is a row with its reason; where something among it is clearly better
+        than all that has, the first fold is what they are ranked on."""
         if self.folds == 1:
             return
-        if all(isinstance(entry.contender, Constant) for entry in self.entries):
+        if not self._suffices():
             self.entries, self.ranked_on = [], self.first
             for name in [name for name, fits in self.done.items() if 0 in fits and not self._is_lost(name)]:
                 self._rank(name)
@@ -190,6 +190,19 @@ class ContestState:
                 reason = f"no time for all folds: {len(fits)} of {self.folds} were done"
                 seconds = sum(done.fit.seconds for done in fits.values())
                 self._lose(Lost(next(iter(fits.values())).contender, "not finished", reason, seconds, refit=False))
+
+    def _suffices(self) -> bool:
+        """Whether some entry is not told apart, on the first fold, from whoever did best there."""
+        finished = [entry.name for entry in self.entries if not isinstance(entry.contender, Constant)]
+        first = {
+            name: fits[0].fit.predicted for name, fits in self.done.items() if 0 in fits and not self._is_lost(name)
+        }
+        if not finished:
+            return False
+        scores = {name: self.metric.score(self.first.truth, answers) for name, answers in first.items()}
+        best = (max if self.metric.direction == "max" else min)(scores, key=scores.__getitem__)
+        noises = compare(self.metric, self.first.truth, first, best, seed=self.seed)
+        return any(name == best or not noises[name] < TIED for name in finished)
 
     def _enter(
         self, contender: Contender, predicted: np.ndarray, score: float, seconds: float, remark: str = ""

@@ -12,6 +12,8 @@ FLOOR_SECONDS = 6.0  # what these get at the least
 LEAST_SECONDS = 1.0  # that must be left for any other
 PATIENCE = 2.0  # how many times its even share of the time left one contender may take
 LEAST_SHARE = 0.06  # of the time left, that one fit may take however many contenders wait: few take all of it
+SAFE = 3  # the first contenders, the floors among them, whose other folds come before anybody else's …
+SAFE_SHARE = 0.2  # … where they take no more than this of the time left
 MARGIN = 1.15  # over the time that a contender's other folds should take
 FIRST_SHARE = 0.4  # of the time, after which what has begun is finished before another contender begins
 
@@ -28,6 +30,8 @@ class Job:
 class Schedule:
     """The contenders' first folds, in the order given; then the others', whoever promises most first.
 
+    The first few contenders' other folds do not wait for that: whatever is fast later, there is something to beat.
+
     A contender whose other folds cannot all be done in time does not begin with them. Late in the contest a first fold
     starts only when nothing that has begun could go on.
     """
@@ -41,9 +45,12 @@ class Schedule:
         began: float,
         until: float,
         promising: Callable[[list[str]], list[str]],
+        safe: int = SAFE,
     ) -> None:
-        """began, until: moments of time.time(). promising: of contenders whose first fold is done, the best first."""
+        """began, until: moments of time.time(). promising: of contenders whose first fold is done, the best first.
+        safe: so many of the first contenders do not wait with their other folds."""
         self.contenders = {contender.name: contender for contender in contenders}
+        self.safe = [contender.name for contender in contenders[:safe]]
         self.folds, self.cpus, self.promising = folds, cpus, promising
         self.began, self.until = began, until
         self.waiting = list(contenders)
@@ -55,17 +62,32 @@ class Schedule:
     def next(self, now: float, *, running: int) -> Job | None:
         """What should start now; None where there is nothing, or nothing that could be done in time."""
         left = self.until - now
+        if safe := self._safe(left):
+            return safe
         if self.waiting and (self._early(now) or len(self.contenders) - len(self.waiting) < FLOORS):
             return self._first(self.waiting[0], left, running)
         for name, folds in self.left.items():
             if folds and left > LEAST_SECONDS:
-                return Job(self.contenders[name], folds[0], min(self.allowed[name], left))
+                return self._other(name, left)
         able = [name for name in self.begun if name not in self.left and self._fits(name, left)]
         if self.folds > 1 and able and left > LEAST_SECONDS:
             chosen = self.promising(able)[0]
             self.left[chosen] = list(range(1, self.folds))
-            return Job(self.contenders[chosen], 1, min(self.allowed[chosen], left))
+            return self._other(chosen, left)
         return self._first(self.waiting[0], left, running) if self.waiting else None
+
+    def _safe(self, left: float) -> Job | None:
+        """The next fold of the first contenders, where all of theirs take little of the time left."""
+        for name in self.safe:
+            if name in self.begun and name not in self.left and self._fits(name, SAFE_SHARE * left):
+                self.left[name] = list(range(1, self.folds))
+            if self.left.get(name) and left > LEAST_SECONDS:
+                return self._other(name, left)
+        return None
+
+    def _other(self, name: str, left: float) -> Job:
+        """The next of a contender's other folds."""
+        return Job(self.contenders[name], self.left[name][0], min(self.allowed[name], left))
 
     def _early(self, now: float) -> bool:
         return self.folds == 1 or now - self.began < FIRST_SHARE * (self.until - self.began)

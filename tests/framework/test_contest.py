@@ -29,7 +29,7 @@ from framework.data.data_error import DataError
 from framework.data.kfold import k_fold
 from framework.leaderboard import Entry, Failure, Leaderboard, LeaderboardError
 from framework.statistics import PreferenceError
-from tests.awkward import Chatty, Deaf, Hungry, Killed, Raises, Slow, Undefined
+from tests.awkward import Awkward, Chatty, Deaf, Hungry, Killed, Raises, Slow, Undefined
 
 QUICK = [Constant(), Linear(), XGBoost(rounds=30)]
 
@@ -196,6 +196,13 @@ def test_without_time_for_all_folds_the_first_one_ranks(split: Split, ray_sessio
     assert board.folds == 1
     assert {entry.name for entry in board.entries} == {"constant", "slow"}
     assert len(board.entries[0].predicted) == len(k_fold(split.fold, 6, seed=split.seed)[0])
+    assert board.winner.name == "slow"
+
+
+def test_what_is_quick_but_clearly_worse_does_not_win_by_being_done(split: Split, ray_session: Session) -> None:
+    board = compete([Constant(), Awkward(name="dull"), Slow(seconds=3.0)], split, minutes=0.2, folds=6)
+    assert board.folds == 1
+    assert board.entries[0].name == "slow"
     assert board.winner.name == "slow"
 
 

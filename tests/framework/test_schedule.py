@@ -1,5 +1,6 @@
 """Which fit starts next: first folds, then the most promising ones' others, and nothing that cannot be done in time."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from framework.contenders import Constant, Linear, XGBoost
@@ -8,9 +9,10 @@ from framework.schedule import FLOOR_SECONDS, Job, Schedule
 A, B, C = Constant(name="a"), Linear(name="b"), XGBoost(name="c")
 
 
-def schedule(*, folds: int = 3, until: float = 100.0, cpus: float = 1.0) -> Schedule:
+def schedule(*, folds: int = 3, until: float = 100.0, cpus: float = 1.0, safe: int = 0) -> Schedule:
     """The later in the alphabet the more promising."""
-    return Schedule([A, B, C], folds=folds, cpus=cpus, began=0.0, until=until, promising=lambda n: sorted(n)[::-1])
+    promising: Callable[[list[str]], list[str]] = lambda names: sorted(names)[::-1]  # noqa: E731
+    return Schedule([A, B, C], folds=folds, cpus=cpus, began=0.0, until=until, promising=promising, safe=safe)
 
 
 def played(plan: Schedule, lasting: dict[str, float]) -> list[str]:
@@ -27,6 +29,11 @@ def played(plan: Schedule, lasting: dict[str, float]) -> list[str]:
 
 def test_first_folds_come_first_and_then_the_most_promising() -> None:
     assert played(schedule(), {"a": 1, "b": 1, "c": 1}) == ["a0", "b0", "c0", "c1", "c2", "b1", "b2", "a1", "a2"]
+
+
+def test_the_safe_ones_do_not_wait_with_their_other_folds_where_these_are_quick() -> None:
+    assert played(schedule(safe=2), {"a": 1, "b": 1, "c": 1})[:6] == ["a0", "a1", "a2", "b0", "b1", "b2"]
+    assert played(schedule(safe=2), {"a": 1, "b": 15, "c": 1})[:5] == ["a0", "a1", "a2", "b0", "c0"]
 
 
 def test_one_fold_is_one_fit_each() -> None:
