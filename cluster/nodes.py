@@ -18,6 +18,7 @@ from typing import Self
 import psutil
 
 from cluster.network import Network, separate_network
+from cluster.ports import free_ports
 
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0  # for killed processes to be gone
@@ -141,7 +142,7 @@ class Nodes:
         shutil.rmtree(self.folder, ignore_errors=True)  # the last log line of a dying process may come late
 
     def _start_head(self, cpus: float) -> None:
-        gcs, dashboard, agent, metrics, client = _free_ports(5)
+        gcs, dashboard, agent, metrics, client = free_ports(5)
         self.address, self.dashboard = f"{self.ip}:{gcs}", f"http://127.0.0.1:{dashboard}"
         self.environment["RAY_ADDRESS"] = self.address
         command = [_ray(), "start", "--head", f"--port={gcs}", f"--num-cpus={cpus:g}", "--block"]
@@ -194,14 +195,6 @@ def _lives(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _answers(port: int) -> bool:

@@ -2,12 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from cluster.ports import free_ports
 
 USER, PASSWORD, DATABASE = "tester", "s3cret-w0rd", "research"
 
@@ -27,7 +28,7 @@ def postgres() -> Iterator[str]:
             home.chmod(0o755)
             for path in (home, secret):
                 shutil.chown(path, "postgres", "postgres")
-        data, port = home / "data", _free_port()
+        data, port = home / "data", free_ports(1)[0]
         _run([binaries / "initdb", "-D", data, "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}", "-E", "UTF8"])
         settings = f"-h 127.0.0.1 -p {port} -k {home} -c fsync=off -c shared_buffers=16MB"
         _run([binaries / "pg_ctl", "-D", data, "-o", settings, "-l", home / "log", "-w", "-t", "60", "start"])
@@ -65,10 +66,3 @@ def _run(command: Sequence[str | Path]) -> None:
     done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/", check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)} failed: {done.stderr}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -1,10 +1,11 @@
 """How requests reach the replicas: HAProxy, Ray Serve's fast way in, kept off the network where it should be."""
 
 import shlex
-import socket
 import stat
 import tempfile
 from pathlib import Path
+
+from cluster.ports import free_ports
 
 # One event loop a replica: the application never blocks it, so a second thread would only cost hand-overs.
 REPLICA = {
@@ -57,18 +58,6 @@ def spread() -> dict[str, str]:
 def plain() -> dict[str, str]:
     """Environment of the controller for Ray Serve's Python proxy: slower, and off the network on many nodes too."""
     return dict(REPLICA)
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 _LOOPBACK = r"""#!/bin/sh

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from framework.serving.ingress import free_ports
+from cluster.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "cluster" / "Dockerfile"

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from cluster.nodes import Nodes, NodesError
+from tests.shared_memory import shared_memory
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +59,13 @@ def test_a_killed_node_is_gone_at_once_and_the_cluster_goes_on(cluster: Nodes) -
 
 
 def test_nothing_is_left_of_a_closed_cluster() -> None:
-    before = set(Path("/dev/shm").iterdir())
     with Nodes(cpus=1) as nodes:
         processes = nodes.head.processes()
+        shared = {path for process in processes for path in shared_memory(process)}
         folder = nodes.folder
         assert folder.exists()
     assert not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-    assert not [path for path in set(Path("/dev/shm").iterdir()) - before if "plasma" in path.name]
+    assert not [path for path in shared if Path(path).exists()]
     assert not folder.exists()
 
 

@@ -21,6 +21,15 @@ def test_a_request_beyond_the_cluster_says_what_it_found(asked: Resources, unit:
     assert found in str(told.value)
 
 
+def test_memory_that_no_single_node_has_is_refused_with_both_figures() -> None:
+    nodes = [{"CPU": 2.0, "memory": 3.0 * 2**30}, {"CPU": 2.0, "memory": 1.5 * 2**30}]
+    cluster = {"CPU": 4.0, "memory": 4.5 * 2**30}
+    Resources(memory_gigabytes=3, workers=2).check(cluster, who="h2o", nodes=nodes)
+    for memory, given, found in ((4.0, nodes, "3.0 GB"), (5.0, [], "4.5 GB")):
+        with pytest.raises(ResourcesError, match=rf"h2o asks for {memory:g} GB .* has {found}"):
+            Resources(memory_gigabytes=memory).check(cluster, who="h2o", nodes=given)
+
+
 def test_options_are_those_of_a_ray_task() -> None:
     assert Resources(cpus=2, gpus=0.5, memory_gigabytes=1).options() == {
         "num_cpus": 2,

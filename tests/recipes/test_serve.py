@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cluster.ports import free_ports
 from cluster.user_error import UserError
 from framework import load
 from framework.contender import Context
 from framework.contenders.xgboost import XGBoost
 from framework.predictor import Predictor
 from framework.registry import register
-from framework.serving.ingress import free_ports
 from recipes.serve import Config, main
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from cluster.connect import Session
 from cluster.launch.render import placeholders, render
+from cluster.ports import free_ports
 from framework.predictor import Predictor
 from framework.registry import RegistryError, register
 from framework.serving import deployment
@@ -21,7 +22,6 @@ from framework.serving.application import build
 from framework.serving.deployment import APP, ServingError
 from framework.serving.endpoint import TOKEN
 from framework.serving.guard import digest
-from framework.serving.ingress import free_ports
 
 MANIFEST = Path(__file__).parents[3] / "cluster" / "kuberay" / "rayservice.yaml"
 

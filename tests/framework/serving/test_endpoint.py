@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from cluster.connect import Session
+from cluster.ports import free_ports
 from framework.predictor import ModelFolderError
 from framework.serving import deployment
 from framework.serving.deployment import ServingError
 from framework.serving.endpoint import TOKEN, Endpoint, serve, unserve
-from framework.serving.ingress import free_ports
 from framework.serving.session import running_session, state_file
 
 

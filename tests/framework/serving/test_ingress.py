@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from framework.serving.ingress import fast, free_ports
+from cluster.ports import free_ports
+from framework.serving.ingress import fast
 
 CONFIG = """global
     maxconn 10
