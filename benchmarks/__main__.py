@@ -9,6 +9,8 @@ TABLES = {
     "boosting": ["--rows", "5000000", "--runs", "3"],
     "streaming": ["--rows", "500000"],
     "sweep": ["--trials", "100", "--runs", "3"],
+    "features": ["--seeds", "0", "1"],
+    "grouped_temporal": ["--contests", "3"],
     "forecast": ["--origins", "3"],
     "serving": ["--rounds", "3"],
     "quality": ["--minutes", "1", "2", "--seeds", "0", "1", "2"],

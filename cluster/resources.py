@@ -41,8 +41,12 @@ class Resources:
         each = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory_gigabytes * 2**30}
         return {unit: amount for unit, amount in each.items() if amount or unit == "CPU"}
 
-    def check(self, cluster: Mapping[str, float], *, who: str) -> None:
-        """Raises ResourcesError when `cluster` (Ray's own totals) can never hold this request; `who` is named in it."""
+    def check(self, cluster: Mapping[str, float], *, who: str, nodes: Iterable[Mapping[str, float]] = ()) -> None:
+        """Raises ResourcesError when `cluster` (Ray's own totals) can never hold this request; `who` is named in it.
+
+        nodes: each by Ray's own totals of it. A worker's memory is that of one node; without them it is held against
+        the cluster's.
+        """
         asked = {"CPU": self.cpus * self.workers, "GPU": self.gpus * self.workers}
         for unit, amount in asked.items():
             found = cluster.get(unit, 0.0)
@@ -52,6 +56,12 @@ class Resources:
                     f"the cluster has {found:g} {unit}. Ask for fewer workers, or connect to a larger cluster "
                     f"(RAY_ADDRESS)."
                 )
+        most = max((node.get("memory", 0.0) for node in nodes), default=cluster.get("memory", 0.0))
+        if self.memory_gigabytes * 2**30 > most:
+            raise ResourcesError(
+                f"{who} asks for {self.memory_gigabytes:g} GB of memory on one node; the largest has "
+                f"{most / 2**30:.1f} GB. Ask for less (memory_gigabytes), or connect to a larger cluster (RAY_ADDRESS)."
+            )
 
     def check_nodes(self, nodes: Iterable[Mapping[str, float]], *, who: str) -> None:
         """Raises ResourcesError when the nodes, each by Ray's own totals of it, hold too few such workers: what two

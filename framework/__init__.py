@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from framework.contender import Contender as Contender
     from framework.contender import Context as Context
     from framework.contender import Model as Model
-    from framework.contest import compete as compete
+    from framework.contest.compete import compete as compete
     from framework.data.load import load as load
     from framework.data.split import Split as Split
     from framework.data.stream import stream as stream
@@ -34,7 +34,7 @@ HOMES = {
     "Predictor": "framework.predictor",
     "Problem": "framework.problem",
     "Split": "framework.data.split",
-    "compete": "framework.contest",
+    "compete": "framework.contest.compete",
     "explain": "framework.explanation",
     "line_up": "framework.lineup",
     "load": "framework.data.load",

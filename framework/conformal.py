@@ -5,7 +5,7 @@ Vovk, Gammerman, Shafer 2005; Lei et al. 2018 (split conformal, locally weighted
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ import pandas as pd
 from cluster.user_error import UserError
 from framework.contenders.history import Calendar
 from framework.data.frame import Fold, Truth
+from framework.horizon import Horizon
 
 LEVEL = 0.9
 PARTS = 5
@@ -27,46 +28,6 @@ STEP_ROWS = 50  # errors that a step's margin is read off; neighbouring steps le
 
 class ConformalError(UserError):
     """Too few rows for intervals of such a level, or a level that is none."""
-
-
-@dataclass(frozen=True)
-class Horizon:
-    """How far ahead a forecast's row is, and how large its series' errors are. Plain data.
-
-    last: the step at which what is known of each series ends; scales: its seasonal naive error. By the series' label;
-    "" stands for a series that is not known.
-    """
-
-    calendar: Calendar
-    time: str
-    series: str | None
-    last: dict[str, float]
-    scales: dict[str, float]
-
-    @classmethod
-    def learn(cls, fold: Fold) -> Self:
-        """From the training rows of a forecast."""
-        rows, problem = fold.train, fold.problem
-        calendar = Calendar.learn(rows.X[str(problem.time)])
-        ticks = pd.Series(calendar.ticks(rows.X[str(problem.time)]))
-        labels = _labels(rows.X, problem.series)
-        scales = np.ones(len(rows)) if rows.truth.scale is None else rows.truth.scale
-        last = _by_label(ticks.groupby(labels).max()) | {"": float(ticks.max())}
-        spread = _by_label(pd.Series(scales).groupby(labels).first()) | {"": float(np.mean(scales))}
-        return cls(calendar, str(problem.time), problem.series, last, spread)
-
-    def steps(self, X: pd.DataFrame) -> np.ndarray:
-        """How many steps each row is ahead of what is known, 1 at the least, int64, shape (rows,)."""
-        ends = self._of(self.last, X)
-        ahead = self.calendar.ticks(X[self.time]) - ends
-        return np.maximum(np.where(np.isfinite(ahead), ahead, 1.0), 1.0).astype(np.int64)
-
-    def sizes(self, X: pd.DataFrame) -> np.ndarray:
-        """Each row's series' usual error, shape (rows,)."""
-        return self._of(self.scales, X)
-
-    def _of(self, known: Mapping[str, float], X: pd.DataFrame) -> np.ndarray:
-        return np.array([known.get(label, known[""]) for label in _labels(X, self.series)], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -117,6 +78,36 @@ class Band:
         return np.interp(predicted, self.knots, self.widths) if self.knots else np.ones(len(predicted))
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """What intervals of such a level held, of rows that nobody had seen. share: of these rows; width: their median
+    width, in the target's units."""
+
+    level: float
+    share: float
+    width: float
+
+    def __str__(self) -> str:
+        return (
+            f"{100 * self.level:g} % intervals covered {100 * self.share:.1f} % of the test rows "
+            f"(median width {self.width:.4g})"
+        )
+
+    def to_json(self) -> dict[str, float]:
+        """What the leaderboard and the model's facts hold of it."""
+        return {"level": self.level, "coverage": self.share, "median_width": self.width}
+
+
+def coverage(band: Band, predicted: np.ndarray, y: np.ndarray, X: pd.DataFrame | None = None) -> Coverage:
+    """How many of these rows' answers y the intervals around the predictions hold, all shape (rows,).
+
+    X: the rows, conformed; forecasts need them.
+    """
+    low, high = band.around(predicted, X)
+    inside = (low <= y) & (y <= high)
+    return Coverage(band.level, float(inside.mean()), float(np.median(high - low)))
+
+
 def band(predicted: np.ndarray, truth: Truth, *, level: float = LEVEL, local: bool = True, seed: int = 0) -> Band:
     """Split conformal intervals, from errors on rows that the model has not learned from (validation, out-of-fold).
 
@@ -138,21 +129,23 @@ def band(predicted: np.ndarray, truth: Truth, *, level: float = LEVEL, local: bo
     return weighted if narrower else plain
 
 
-def forecast_band(predicted: np.ndarray, fold: Fold, *, level: float = LEVEL) -> Band:
+def forecast_band(predicted: Sequence[np.ndarray], folds: Sequence[Fold], *, level: float = LEVEL) -> Band:
     """Conformal intervals of a forecast, for each step ahead, wider the farther; errors measured by the series' sizes.
 
-    predicted: of the validation rows, told from the training rows. Where the model then learned both, take
+    predicted: of each fold's validation rows, told from its training rows. folds: one, or rolling origins with the
+    latest first, which is where the intervals then start. Where the model then learned all rows, take
     `forecast_band(…).after(fold.pooled())`. Raises ConformalError for too few rows.
     """
-    horizon = Horizon.learn(fold)
-    steps = horizon.steps(fold.valid.X)
-    scores = np.abs(fold.valid.y - predicted) / horizon.sizes(fold.valid.X)
+    horizons = [Horizon.learn(fold) for fold in folds]
+    steps = np.concatenate([known.steps(fold.valid.X) for known, fold in zip(horizons, folds, strict=True)])
+    told = zip(horizons, folds, predicted, strict=True)
+    scores = np.concatenate([np.abs(fold.valid.y - each) / known.sizes(fold.valid.X) for known, fold, each in told])
     margins = []
     for step in range(1, int(steps.max(initial=1)) + 1):
         distance = np.abs(steps - step)
         reach = np.sort(distance)[min(STEP_ROWS, len(distance)) - 1] if len(distance) else 0
         margins.append(quantile(scores[distance <= reach], level))
-    return Band(level, tuple(np.maximum.accumulate(margins).tolist()), horizon=horizon)
+    return Band(level, tuple(np.maximum.accumulate(margins).tolist()), horizon=horizons[0])
 
 
 def quantile(scores: np.ndarray, level: float) -> float:
@@ -201,11 +194,3 @@ def _widths(predicted: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.nd
     knots = np.array([np.median(predicted[rows]) for rows in parts])
     widths = np.array([error[rows].mean() for rows in parts])
     return knots, np.maximum(widths, max(LEAST_WIDTH * error.mean(), 1e-12))
-
-
-def _by_label(values: pd.Series) -> dict[str, float]:
-    return {str(label): float(value) for label, value in values.items()}
-
-
-def _labels(X: pd.DataFrame, series: str | None) -> list[str]:
-    return ["one"] * len(X) if series is None else X[series].astype(str).tolist()

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cluster.resources import Resources
+from cluster.user_error import UserError
 from framework.data.frame import Fold
 from framework.problem import Kind
 
@@ -20,12 +21,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class OutOfTimeError(UserError):
+    """A fit whose time was too short for any model: what raises it is asked for more minutes, not for a mend."""
+
+
 def silent(step: int, metrics: dict[str, float]) -> None:
     """A report that nobody reads."""
 
 
 def untold(trial: "Trial") -> None:
     """A trial that nobody hears of."""
+
+
+def unkept(name: str, content: bytes) -> None:
+    """A file that nobody keeps."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Context:
     checkpoints: str | None = None
     teller: Callable[[str], None] = log.warning
     counter: "Callable[[Trial], None]" = untold
+    keeper: Callable[[str, bytes], object] = unkept
 
     def remaining(self) -> float:
         """Seconds until the deadline; never negative."""
@@ -64,6 +74,14 @@ class Context:
     def tried(self, trial: "Trial") -> None:
         """Tells that a trial of a sweep has ended, and how: a run of its own in the tracker."""
         self.counter(trial)
+
+    def keep(self, name: str, content: Path | str) -> None:
+        """Keeps a file beside the model, for whoever reads the leaderboard: in the tracker, and under --out.
+
+        name: of the file, such as "trials.json". content: the text itself, or the path of a file. The last of a name
+        counts; what is too large (`framework.kept.MOST_BYTES`) is not kept, and a remark says so.
+        """
+        self.keeper(name, content.read_bytes() if isinstance(content, Path) else content.encode())
 
 
 @runtime_checkable

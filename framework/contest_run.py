@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from framework.attempt import Report
 from framework.contender import Contender
+from framework.contest.attempt import Report
 from framework.leaderboard import Entry, Failure, Leaderboard
 from framework.metric import metric
 from framework.provenance import provenance
@@ -163,10 +163,13 @@ class ContestRun:
             drawn = charts(tried, metric(self.split.problem.metric))
             trials = [trial.to_json() for trial in tried]
             self._write(run_id, {"trials": trials, **{f"figures/{name}": figure for name, figure in drawn.items()}})
+        if isinstance(row, Entry) and row.files:
+            self._write(run_id, row.files)
         self._end(run_id, "FINISHED" if isinstance(row, Entry) else ENDED.get(row.status, "KILLED"), ended)
 
     def _conclude(self, board: Leaderboard) -> None:
         from framework.figures import figures, standings
+        from framework.per_series import figure, of_board
 
         run_id = str(self._run_id)
         metrics = {"seconds": board.seconds, "contenders": float(len(board.contenders))}
@@ -181,6 +184,10 @@ class ContestRun:
             truth, classes = self.split.test.truth, self.split.schema.classes
             drawn = figures(self.split.problem, truth, won.predicted, classes=classes)
             files |= {f"figures/{name}": figure for name, figure in drawn.items()}
+            files |= {"figures/profiles": won.clusters.profiles.figure()} if won.clusters else {}
+            by_series = of_board(board)
+            if len(by_series) > 1:
+                files["figures/by_series"] = figure(board.metric, by_series)
         self.tracker.facts(run_id, tags=tags, metrics=metrics)
         tracked = replace(board, run_id=run_id)
         self._write(run_id, {"leaderboard": tracked.to_json(), "leaderboard.html": tracked._repr_html_(), **files})
@@ -196,6 +203,8 @@ class ContestRun:
                     content.savefig(path.with_name(path.name + ".png"), facecolor="white")
                 elif isinstance(content, str):
                     path.write_text(content, encoding="utf-8")
+                elif isinstance(content, bytes):
+                    path.write_bytes(content)
                 else:
                     text = json.dumps(content, indent=1, ensure_ascii=False, default=str)
                     path.with_name(path.name + ".json").write_text(text, encoding="utf-8")

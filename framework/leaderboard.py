@@ -4,19 +4,26 @@ import html
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cluster.user_error import UserError
+from framework.calibration import Checked
+from framework.conformal import Coverage
 from framework.contender import Contender
+from framework.contest.ranked_on import RankedOn
 from framework.data.frame import Truth
 from framework.data.split import Split
+from framework.kept import Files, write_kept
 from framework.metric import Metric, metric
+from framework.per_series import series_json
 from framework.plain import write_json
 from framework.predictor import Predictor
-from framework.ranked_on import RankedOn
 from framework.statistics import Gap, Interval
+
+if TYPE_CHECKING:
+    from framework.clusters import Clusters
 
 
 class LeaderboardError(UserError):
@@ -29,7 +36,7 @@ class Entry:
 
     noise: the p-value of "it scores as the best entry does", corrected for how many were compared (`compare`); nan for
     the best itself.
-    remark: what a reader should know, such as the members of a blend.
+    remark: what a reader should know, such as the members of a blend. files: what its fit left beside the model.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Entry:
     predicted: np.ndarray = field(repr=False, compare=False)  # on the validation rows
     noise: float = math.nan
     remark: str = ""
+    files: Files = field(default_factory=dict, repr=False, compare=False)
 
     status = "done"
 
@@ -74,6 +82,9 @@ class Winner:
     predicted: np.ndarray = field(repr=False, compare=False)  # on the test rows
     refit: bool = False  # learned from train and validation rows together
     gap: Gap | None = None  # between its validation score and its test score
+    calibration: Checked | None = None  # the map of its probabilities; None: they are as the model tells them
+    coverage: Coverage | None = None  # what its intervals held of the test rows; None: it has none
+    clusters: "Clusters | None" = None  # of a clustering: what sets them apart, and how steady they are
 
     def save(self, folder: Path | str) -> Path:
         """Writes the model folder that `recipes.predict` and `serve` take."""
@@ -148,6 +159,9 @@ class Leaderboard:
             "interval": [won.test_interval.low, won.test_interval.high],
             "refit": won.refit,
             "optimism": won.gap and [won.gap.optimism, won.gap.interval.low, won.gap.interval.high],
+            "calibration": won.calibration and won.calibration.to_json(),
+            "intervals": won.coverage and won.coverage.to_json(),
+            "clusters": won.clusters and won.clusters.to_json(),
         }
         problem, split = self.split.problem, self.split
         return {
@@ -155,6 +169,7 @@ class Leaderboard:
             "metric": {"name": self.metric.name, "direction": self.metric.direction},
             "entries": rows,
             "winner": winner,
+            **({"series": told} if (told := series_json(self)) else {}),
             "fingerprint": split.fingerprint,
             "split": {"how": split.how, "seed": split.seed, "folds": self.folds, **_sizes(split)},
             "seconds": round(self.seconds, 3),
@@ -163,7 +178,8 @@ class Leaderboard:
         }
 
     def write(self, folder: Path | str | None, *, config: dict[str, Any]) -> "Leaderboard":
-        """Writes `leaderboard.json`, with the configuration that led to it, and the winner's `model` folder.
+        """Writes `leaderboard.json`, with the configuration that led to it, the winner's `model` folder, its clusters'
+        profiles, and what fits left beside their models, in a folder of each contender's name.
 
         Does nothing without a folder. Returns itself.
         """
@@ -171,6 +187,10 @@ class Leaderboard:
             write_json(Path(folder) / "leaderboard.json", {**self.to_json(), "config": config})
             if self.champion is not None:
                 self.champion.save(Path(folder) / "model")
+                if self.champion.clusters is not None:
+                    self.champion.clusters.write(Path(folder))
+            for entry in self.entries:
+                write_kept(entry.files, Path(folder) / entry.name)
         return self
 
     def __str__(self) -> str:
@@ -185,10 +205,15 @@ class Leaderboard:
         for failure in self._told():
             lines.append(_line("–", failure.name, failure.status, "", f"{failure.seconds:.1f}", failure.reason))
         if self.champion is not None:
-            lines += ["", _verdict(self.champion, self.metric), *_flattery(self.champion)]
+            lines += ["", *self._verdicts(self.champion)]
         if self.interrupted:
             lines.append("Interrupted: this is the leaderboard so far.")
         return "\n".join(line.rstrip() for line in lines)
+
+    def _verdicts(self, won: Winner) -> list[str]:
+        """Who won, and all that is said of the winner."""
+        grouped = won.clusters.sentences(self.entries[0].name) if won.clusters else []
+        return [_verdict(won, self.metric), *_flattery(won), *_honesty(won), *grouped]
 
     def _told(self) -> list[Failure]:
         """The failures; those that were never started for one reason in one row."""
@@ -220,7 +245,7 @@ class Leaderboard:
             f"<td align=right>{f.seconds:.1f}</td><td>{html.escape(f.reason)}</td></tr>"
             for f in self._told()
         )
-        told = [_verdict(self.champion, self.metric), *_flattery(self.champion)] if self.champion else []
+        told = self._verdicts(self.champion) if self.champion else []
         verdict = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in told)
         return (
             f"<h4>{html.escape(self.split.problem.name)}: {html.escape(self.metric.title)}</h4>"
@@ -255,6 +280,12 @@ def _flattery(winner: Winner) -> list[str]:
         return []
     told = f"{number(winner.gap.optimism)} ({number(winner.gap.interval.low)} … {number(winner.gap.interval.high)})"
     return [f"Its validation score flattered it by {told}: the best of many is partly the luckiest."]
+
+
+def _honesty(winner: Winner) -> list[str]:
+    """What was done to its answers so that they mean what they say, and what that was worth."""
+    told = [f"Its probabilities are {winner.calibration}."] if winner.calibration else []
+    return told + ([f"Its {winner.coverage}."] if winner.coverage else [])
 
 
 def _verdict(winner: Winner, scored: Metric) -> str:

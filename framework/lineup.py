@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from itertools import zip_longest
 
 from framework.contender import Contender
+from framework.data.chain import ordered
 from framework.data.data_error import DataError
 from framework.data.kfold import held_out
 from framework.data.split import Split
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 MANY_ROWS = 200_000  # beyond: no contender whose time grows faster than the rows
 FOLDS = (8, 5)  # that a contest is held on where time allows
 ORIGINS = (3, 2)  # the same for forecasts
+BLOCKS = (2,)  # and for other rows in order of time: with more, the oldest know so little that the plain look best
+NET_ROWS = 2_000  # of forecasts: below, nets did worse than any other, and took longest
 CELL_SECONDS = 3e-6  # CPU seconds that a booster takes for each value of the table, roughly
 FEW_CONTENDERS = 4
 BOOSTING_SHARE = 0.4  # of the time, that these may take
@@ -31,7 +34,7 @@ def line_up(split: Split) -> list[Contender]:
     if kind == "clustering":
         entering = _clustering()
     elif kind == "forecast":
-        entering = _forecast()
+        entering = _forecast(len(split.fold.train))
     else:
         entering = _supervised(len(split.fold.train))
     log.info("line-up for %s rows of %s: %s", len(split.fold.train), kind, ", ".join(c.name for c in entering))
@@ -41,16 +44,15 @@ def line_up(split: Split) -> list[Contender]:
 def folds_for(split: Split, *, seconds: float, cpus: float) -> int:
     """How many folds a contest's rows are dealt into: as many as a few boosters can be fit on in a part of the time.
 
-    Of forecasts: how many origins. 1, the split's own validation rows, where other rows have an order, are clustered,
-    lie in files, or are too many.
+    Of rows in order of time: how many blocks of them, each with all of the past before it. 1, the split's own
+    validation rows, where rows are clustered, lie in files, are too many, or have too short a past.
     """
-    fold, kind = split.fold, split.problem.kind
-    forecast = kind == "forecast"
-    in_order = split.problem.time is not None and not forecast
-    if kind == "clustering" or in_order or fold.shards is not None:
+    fold = split.fold
+    if split.problem.kind == "clustering" or fold.shards is not None:
         return 1
     cells = (len(fold.train) + len(fold.valid)) * len(split.schema.columns)
-    for folds in ORIGINS if forecast else FOLDS:
+    forecast = split.problem.kind == "forecast"
+    for folds in ORIGINS if forecast else BLOCKS if ordered(split.problem) else FOLDS:
         if cells * CELL_SECONDS * folds * FEW_CONTENDERS > BOOSTING_SHARE * seconds * cpus:
             continue
         try:
@@ -65,7 +67,7 @@ def folds_for(split: Split, *, seconds: float, cpus: float) -> int:
 def _supervised(rows: int) -> list[Contender]:
     from framework import contenders as c
 
-    quick: list[Contender] = [c.Constant(), c.Linear(), c.XGBoost(), c.LightGBM(), c.CatBoost()]
+    quick: list[Contender] = [c.Constant(), c.Linear(), c.XGBoost(), c.LightGBM(), c.CatBoost(), c.Crossed(c.Linear())]
     trees: list[Contender] = [c.ExtraTrees(), c.RandomForest()]
     if rows > MANY_ROWS:
         return [*quick, c.Neural(), *trees, c.Blend()]
@@ -90,12 +92,20 @@ def _variants(contenders: list[Contender]) -> list[Contender]:
     return found
 
 
-def _forecast() -> list[Contender]:
+def _forecast(rows: int) -> list[Contender]:
     from framework import contenders as c
 
     lagged = [c.Lagged(c.Linear()), c.Lagged(c.XGBoost()), c.Lagged(c.LightGBM()), c.Lagged(c.ExtraTrees())]
     statistical: list[Contender] = [c.Statistical("theta"), c.Statistical("ets")]
-    return [c.SeasonalNaive(), *(statistical if find_spec("statsforecast") else []), *lagged, c.Blend()]
+    nets: list[Contender] = [c.Sequence("lstm"), c.Sequence("patches"), c.Sequence("tcn")]
+    return [
+        c.SeasonalNaive(),
+        *(statistical if find_spec("statsforecast") else []),
+        *lagged,
+        *(nets if rows >= NET_ROWS else []),
+        c.Vote(),  # of a few origins' rows no weights are learned that are surely better than equal ones
+        c.Blend(),
+    ]
 
 
 def _clustering() -> list[Contender]:

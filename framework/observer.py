@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from framework.attempt import Report
 from framework.contender import Contender
+from framework.contest.attempt import Report
 from framework.leaderboard import Entry, Failure, Leaderboard
 
 

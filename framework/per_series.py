@@ -12,6 +12,9 @@ from framework.metric import Metric
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from framework.leaderboard import Leaderboard
+
+BEST = 3  # entries beside each other
 SHOWN = 30  # series in the figure
 
 
@@ -34,6 +37,45 @@ def per_series(
     if not predicted or table.empty:
         return table
     return table.sort_values(next(iter(predicted)), ascending=metric.direction == "max", ignore_index=True)
+
+
+def of_board(board: "Leaderboard") -> pd.DataFrame:
+    """One row for each series of a contest's forecast, the worst for the best entry first, on the rows ranked on:
+    series, steps, and the score of the best entries and of the last, mostly the floor. No rows where there is only one
+    series.
+
+    `test` is the winner's score on the test rows; nan where a series has none there.
+    """
+    problem, entries = board.split.problem, board.entries
+    if problem.kind != "forecast" or problem.series is None or not entries:
+        return pd.DataFrame(columns=["series", "steps", "test"])
+    rows, names = (board.ranked_on.frame if board.ranked_on else board.split.fold.valid), str(problem.series)
+    shown = dict.fromkeys((*entries[:BEST], entries[-1]))
+    told = {entry.name: entry.predicted for entry in shown}
+    table = per_series(board.metric, rows.truth, told, rows.X[names].astype(str).tolist())
+    table["test"] = np.nan
+    if board.champion is not None:
+        test = board.split.test
+        tested = per_series(
+            board.metric, test.truth, {"test": board.champion.predicted}, test.X[names].astype(str).tolist()
+        )
+        table["test"] = table["series"].map(tested.set_index("series")["test"]).astype(np.float64)
+    return table
+
+
+def series_json(board: "Leaderboard") -> list[dict[str, Any]]:
+    """The same as plain data, what `leaderboard.json` holds under "series"."""
+    table = of_board(board)
+    names = [name for name in table.columns if name not in ("series", "steps", "test")]
+    return [
+        {
+            "series": line["series"],
+            "steps": int(line["steps"]),
+            "scores": {name: float(line[name]) for name in names},
+            "test_score": float(line["test"]),
+        }
+        for line in table.to_dict("records")
+    ]
 
 
 def figure(metric: Metric, table: pd.DataFrame) -> "Figure":

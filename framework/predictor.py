@@ -42,21 +42,18 @@ class Predictor:
     def predict(self, raw: pd.DataFrame, *, strict: bool = False) -> tuple[pd.DataFrame, list[str]]:
         """One answer a row, and a sentence for each thing worth knowing about the rows.
 
-        Columns: `prediction` (a label, a value, or a cluster), and `proba_<class>` for every class, or, where there is
-        a band, `prediction_low` and `prediction_high`.
+        Columns: `prediction` (a label, a value, or a cluster), and `proba_<class>` for every class, or, where there
+        is a band, `prediction_low` and `prediction_high`.
         strict: an unknown column is an error. Raises SchemaError for rows that do not fit.
         """
         X, warnings = self.schema.conform(raw, strict=strict)
         return self.answer(self.model.predict(X), X), warnings
 
-    def answer(self, predicted: np.ndarray, X: pd.DataFrame | None = None) -> pd.DataFrame:
-        """A model's output in the words of the table it was trained on.
-
-        X: the rows, conformed; a forecast's intervals depend on them, and are left out without.
-        """
+    def answer(self, predicted: np.ndarray, X: pd.DataFrame) -> pd.DataFrame:
+        """A model's output in the words of the table it was trained on. X: the rows, conformed."""
         if not self.problem.classified:
             told = {"prediction": predicted}
-            if self.band is not None and (X is not None or self.band.horizon is None):
+            if self.band is not None:
                 told["prediction_low"], told["prediction_high"] = self.band.around(predicted, X)
             return pd.DataFrame(told)
         labels = np.array(self.schema.classes, dtype=object)

@@ -39,6 +39,8 @@ class Problem:
     time: forecasts need it; other kinds are split by it when it is given: the past trains, the future tests.
     series: forecasts: the column that tells the series apart.
     horizon: forecasts: how many steps ahead; the last `horizon` steps of each series are the test.
+    ahead: forecasts: columns whose values are known for the steps to be told (a planned price, holidays): these rows
+        have to carry them. What any other column will be is not known then, and no forecast is told it.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Problem:
     horizon: int = 12
     weight: str | None = None
     ignored: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -66,6 +69,8 @@ class Problem:
             raise ProblemError("kind='forecast' needs a time column. Pass time.")
         if self.horizon < 1:
             raise ProblemError(f"horizon is {self.horizon}; a forecast looks at least 1 step ahead.")
+        object.__setattr__(self, "ahead", tuple(self.ahead))
+        self._check_ahead()
 
     @property
     def classified(self) -> bool:
@@ -81,9 +86,26 @@ class Problem:
     def check_columns(self, columns: Iterable[str]) -> None:
         """Raises ProblemError naming the first role whose column is missing, with the nearest name there is."""
         present = list(columns)
-        for role, column in [*self.special.items(), *(("ignored", c) for c in self.ignored)]:
+        named = [*(("ignored", c) for c in self.ignored), *(("ahead", c) for c in self.ahead)]
+        for role, column in [*self.special.items(), *named]:
             if column not in present:
                 raise ProblemError(f"{role} column {column!r} is not in the data. {_nearest(column, present)}")
+
+    def _check_ahead(self) -> None:
+        """Raises ProblemError where columns known ahead are named for no forecast, twice, or play another role."""
+        if not self.ahead:
+            return
+        if self.kind != "forecast":
+            raise ProblemError(
+                f"ahead={', '.join(self.ahead)} was given with kind={self.kind!r}; only forecasts know columns ahead. "
+                f"Leave it out, or pass kind='forecast' and time."
+            )
+        roles = [*self.special.items(), *(("ignored", column) for column in self.ignored)]
+        for place, column in enumerate(self.ahead):
+            others = [role for role, other in roles if other == column]
+            if others or column in self.ahead[:place]:
+                other = others[0] if others else "ahead a second time"
+                raise ProblemError(f"column {column!r} was given as ahead and as {other}. Give it one role.")
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, target: str | None, *, kind: Kind | None = None, **given: Any) -> "Problem":

@@ -5,8 +5,8 @@ import sys
 import time
 from typing import Protocol, TextIO
 
-from framework.attempt import Report
 from framework.contender import Contender
+from framework.contest.attempt import Report
 from framework.leaderboard import Entry, Failure, Leaderboard, number
 
 LINE_SECONDS = 10.0  # how often a job's log hears of one contender's steps

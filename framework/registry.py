@@ -190,7 +190,9 @@ def _signature(predictor: Predictor) -> "ModelSignature":
 
     inputs = [ColSpec(AnyType(), column.name, required=False) for column in predictor.schema.columns]
     labels = predictor.schema.classes if predictor.problem.classified else ()
-    answers = [ColSpec(AnyType(), "prediction"), *(ColSpec("double", f"proba_{label}") for label in labels)]
+    ends = ("prediction_low", "prediction_high") if predictor.band is not None else ()
+    names = [*(f"proba_{label}" for label in labels), *ends]
+    answers = [ColSpec(AnyType(), "prediction"), *(ColSpec("double", name) for name in names)]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(answers))
 
 

@@ -63,7 +63,8 @@ class CsvWriter:
 
 
 def score(model: Path | str, data: str, out: Path | str) -> Scored:
-    """Writes one answer for each row of `data`, in the same order: `prediction`, and `proba_<class>` for every class.
+    """Writes one answer for each row of `data`, in the same order: `prediction`, and `proba_<class>` for every class,
+    or `prediction_low` and `prediction_high` where the model tells intervals.
 
     model: a model folder. data: what `source.read` takes; .csv, .tsv and .parquet files are streamed, so that they may
     be larger than memory. out: a .csv or .parquet file, there whole or not at all.
@@ -108,7 +109,9 @@ def answer_schema(predictor: Predictor) -> pa.Schema:
     """The columns of the answers, the same in every batch whatever its rows."""
     kind = predictor.problem.kind
     if not predictor.problem.classified:
-        return pa.schema([("prediction", pa.int64() if kind == "clustering" else pa.float64())])
+        ends = ("prediction_low", "prediction_high") if predictor.band is not None else ()
+        value = pa.int64() if kind == "clustering" else pa.float64()
+        return pa.schema([("prediction", value), *((name, pa.float64()) for name in ends)])
     classes = predictor.schema.classes
     label = pa.array(list(classes)).type
     return pa.schema([("prediction", label), *((f"proba_{name}", pa.float64()) for name in classes)])

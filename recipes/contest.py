@@ -23,6 +23,7 @@ class Config:
     time: str | None = None  # forecasts: when; else: the past trains, the future tests
     series: str | None = None  # forecasts: the column that tells the series apart
     horizon: int | None = None  # forecasts: how many steps ahead; 12 by default
+    ahead: tuple[str, ...] = ()  # forecasts: columns known for the steps ahead, such as a planned price or holidays
     name: str | None = None  # under which the winner is registered; the target by default
     workers: int | None = None  # CPUs that fits may use at once; all of the cluster's by default
     folds: int | None = None  # rank on all rows, each held out of one of so many folds; by default as time allows
@@ -43,7 +44,7 @@ def main(config: Config) -> Leaderboard:
         check_name(config.name)
     if config.serve:
         check_port("127.0.0.1", config.port)
-    roles = {role: getattr(config, role) for role in ("silo", "group", "time", "series", "horizon")}
+    roles = {role: getattr(config, role) for role in ("silo", "group", "time", "series", "horizon", "ahead")}
     question = {"target": config.target, "kind": config.kind, "metric": config.metric, "name": config.name, **roles}
 
     with track() as tracker:

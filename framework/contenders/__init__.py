@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from framework.contenders.clusters import HDBSCAN as HDBSCAN
     from framework.contenders.clusters import KMeans as KMeans
     from framework.contenders.constant import Constant as Constant
+    from framework.contenders.crossed import Crossed as Crossed
     from framework.contenders.forest import ExtraTrees as ExtraTrees
     from framework.contenders.forest import RandomForest as RandomForest
     from framework.contenders.h2o import H2O as H2O
@@ -43,6 +44,7 @@ FILES = {
     "Calibrated": "calibrated",
     "CatBoost": "catboost",
     "Constant": "constant",
+    "Crossed": "crossed",
     "ExtraTrees": "forest",
     "H2O": "h2o",
     "HDBSCAN": "clusters",

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from framework.contenders.history import DAY, YEAR, History
+from framework.contenders.history import History
+from framework.contenders.steps import DAY, YEAR
 
 WAVES = 3  # harmonics of a season of many steps (a Fourier basis; Hyndman & Athanasopoulos 2021, 7.4)
 MANY = 24  # steps of a season from which its harmonics are told beside the place in it

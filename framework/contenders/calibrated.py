@@ -16,7 +16,7 @@ from framework.contenders.linear import Linear
 from framework.contenders.store import open_model, store_model
 from framework.data.data_error import DataError
 from framework.data.frame import Fold
-from framework.data.kfold import k_fold
+from framework.data.kfold import held_out
 from framework.problem import Kind
 
 CARD = "calibrated.json"
@@ -117,11 +117,8 @@ class CalibratedModel:
 
 
 def _parts(fold: Fold, folds: int, seed: int) -> list[np.ndarray]:
-    """The rows that are held out in turn: dealt into folds, or the latest fifth where rows follow each other in time;
-    none where they cannot be dealt."""
-    if fold.train.truth.ordered:
-        return [np.arange(len(fold.train) * 4 // 5, len(fold.train))]
+    """The rows that are held out in turn; none where they cannot be dealt."""
     try:
-        return k_fold(fold, folds, seed=seed)
+        return held_out(fold, folds, seed=seed)
     except DataError:
         return []

@@ -102,6 +102,8 @@ class HDBSCAN:
                 best, labels, least = float(score), told.astype(np.int64), size
             if context.remaining() < 2.0:
                 break
+        if noise := int((labels < 0).sum()):
+            context.remark(f"{noise / len(labels):.0%} of the rows are noise")
         return NearestModel(space, points, labels, least)
 
     def settled(self, model: Model) -> "HDBSCAN":

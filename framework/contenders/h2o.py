@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cluster.resources import Resources
 from cluster.user_error import UserError
-from framework.contender import Context, Model
+from framework.contender import Context, Model, OutOfTimeError
 from framework.contenders import h2o_rows
 from framework.contenders.h2o_model import BOARD, H2OModel
 from framework.contenders.h2o_rows import ANSWER, PART, WEIGHT, Parts
@@ -40,7 +40,7 @@ class H2OSettingError(UserError):
     """Settings that contradict each other, or that H2O does not have."""
 
 
-class H2OTimeError(UserError):
+class H2OTimeError(OutOfTimeError):
     """Too little time for a single model."""
 
 
@@ -55,7 +55,7 @@ class H2O:
     stretches. The validation rows are not shown to it. Dates and texts come as numbers, as trees take them.
     workers: nodes, with a JVM of `cpus` and `memory_gigabytes` each, a quarter of which is kept out of Java's heap.
     algorithms: of ALGORITHMS, those it may use; empty: all. without: those it may not.
-    Its own leaderboard is the model's `table`, and is left in `context.checkpoints` where there are any.
+    Its own leaderboard is the model's `table`, and is kept as `h2o_leaderboard.csv`.
     """
 
     seconds: float | None = None
@@ -130,7 +130,7 @@ class H2O:
             raise H2OTimeError(f"{self.name}: no model of H2O was done in time. Give more minutes, or fewer rows.")
         model = H2OModel(native, best.archive, len(fold.classes), best.board)
         context.remark(f"the best of {len(best.board)} models by H2O's cross-validation, a {best.board[0]['algo']}")
-        _leave(model, context)
+        context.keep(BOARD, model.table.to_csv(index=False))
         return model
 
     def _asked(self, fold: Fold, kinds: dict[str, str], seed: int, left: float) -> dict[str, Any]:
@@ -195,23 +195,6 @@ class _Best:
         if len(board) > len(self.board):
             self.context.report(len(board), **_scores(board[0]))
         self.board, self.looked = board or self.board, time.time()
-
-
-def _leave(model: H2OModel, context: Context) -> None:
-    """Writes H2O's leaderboard where the fit's other things are kept."""
-    if context.checkpoints is None:
-        return
-    from pyarrow import fs
-
-    from framework.training.shelf import absolute
-
-    try:
-        system, path = fs.FileSystem.from_uri(absolute(context.checkpoints))
-        system.create_dir(path, recursive=True)
-        with system.open_output_stream(f"{path}/{BOARD}") as stream:
-            stream.write(model.table.to_csv(index=False).encode())
-    except OSError as error:
-        context.remark(f"its leaderboard could not be left in {context.checkpoints} ({error})")
 
 
 def _sorted_by(problem: Problem) -> str:

@@ -10,76 +10,14 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from framework.contenders.planned import Planned
+from framework.contenders.steps import Calendar as Calendar
 from framework.data.frame import Fold
 from framework.data.times import season
 
 CARD = "history.json"
 VALUES = "history.parquet"
-DAY = 86_400e9  # nanoseconds
-MONTH = 30.436875 * DAY
-YEAR = 12 * MONTH
 MOST_CELLS = 50_000_000  # series × steps
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """Moments as whole numbers of steps. months: a step is this many months; 0: it is `spacing` long.
-
-    dates: moments are datetime64 and counted in nanoseconds; else they are plain numbers.
-    """
-
-    dates: bool
-    origin: float = 0.0
-    spacing: float = 1.0
-    months: int = 0
-
-    @classmethod
-    def learn(cls, times: pd.Series) -> Self:
-        """From the moments of the training rows."""
-        dates = times.dtype.kind == "M"
-        raw = _raw(times)
-        known = np.unique(raw[np.isfinite(raw)])
-        if len(known) < 2:
-            return cls(dates, float(known[0]) if len(known) else 0.0, DAY if dates else 1.0)
-        usual = float(np.median(np.diff(known)))
-        if dates and usual > 0.85 * MONTH:
-            return cls(dates, months=max(1, round(usual / MONTH)))
-        span = known[-1] - known[0]
-        return cls(dates, float(known[0]), float(span / max(1, round(span / usual))))
-
-    def ticks(self, times: pd.Series) -> np.ndarray:
-        """The step of each moment, float64, nan where it is missing."""
-        raw = _raw(times)
-        if not self.months:
-            return np.round((raw - self.origin) / self.spacing)
-        moments = pd.DatetimeIndex(times)
-        months = (moments.year * 12 + moments.month - 1).to_numpy(dtype=np.float64)
-        return np.floor(months / self.months)
-
-    def moments(self, ticks: np.ndarray) -> np.ndarray:
-        """When each step begins, datetime64[ns], for a calendar of dates."""
-        if not self.months:
-            return np.asarray((self.origin + ticks * self.spacing).astype(np.int64).astype("datetime64[ns]"))
-        months = np.asarray(ticks * self.months, dtype=np.int64) - 1970 * 12
-        return np.asarray(months.astype("datetime64[M]").astype("datetime64[ns]"))
-
-    def seasons(self, season: int) -> tuple[tuple[str, int], ...]:
-        """The longer seasons above one of `season` steps, by name and steps: a week of hours, a year of days in whole
-        weeks, so that the weekday stays. None where there are no dates."""
-        if not self.dates or self.months:
-            return ()
-        longer = (("week", 7), ("year", 364))
-        steps = ((name, round(days * DAY / self.spacing)) for name, days in longer)
-        return tuple((name, count) for name, count in steps if count > 1.5 * season)
-
-    def phases(self, ticks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far through the year and the week each step is, both from 0 to 1; 0 where there are no dates."""
-        if not self.dates:
-            return np.zeros(len(ticks)), np.zeros(len(ticks))
-        if self.months:
-            return (ticks * self.months % 12) / 12, np.zeros(len(ticks))
-        moments = self.origin + ticks * self.spacing
-        return moments % YEAR / YEAR, moments % (7 * DAY) / (7 * DAY)
 
 
 @dataclass(frozen=True)
@@ -87,6 +25,7 @@ class History:
     """The training values of every series, shape (series, steps), gaps carried forward, nan before its first.
 
     seen: which of them were there, not carried forward. start: the step of the first column. season: m.
+    planned: the columns known ahead; plans: what they were, shape (series, steps, planned names), nan where not told.
     """
 
     calendar: Calendar
@@ -97,6 +36,8 @@ class History:
     seen: np.ndarray = field(repr=False)
     time: str
     series: str | None
+    planned: Planned = field(default_factory=Planned)
+    plans: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def learn(cls, fold: Fold) -> Self:
@@ -128,7 +69,11 @@ class History:
         filled = pd.DataFrame(raw).ffill(axis=1).to_numpy()
         last = width - 1 - seen[:, ::-1].argmax(axis=1)
         filled[np.arange(width) > last[:, None]] = np.nan
-        return cls(calendar, names, start + shift, m, filled, seen, str(problem.time), problem.series)
+        planned, plans = Planned.learn(fold), None
+        if planned.columns:
+            plans = np.full((*filled.shape, len(planned.names)), np.nan)
+            plans[where] = planned.matrix(X)[known][kept]
+        return cls(calendar, names, start + shift, m, filled, seen, str(problem.time), problem.series, planned, plans)
 
     @cached_property
     def first(self) -> np.ndarray:
@@ -167,6 +112,13 @@ class History:
         inside = (columns >= 0) & (columns < self.values.shape[1])
         return np.where(inside, self.values[codes, np.where(inside, columns, 0)], np.nan)
 
+    def plans_at(self, codes: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """What was planned, shape (rows, planned names), nan outside of what is known."""
+        if self.plans is None:
+            return np.empty((len(codes), 0))
+        inside = (columns >= 0) & (columns < self.plans.shape[1])
+        return np.where(inside[:, None], self.plans[codes, np.where(inside, columns, 0)], np.nan)
+
     def mean(self, codes: np.ndarray, ends: np.ndarray, width: int) -> np.ndarray:
         """The mean of up to `width` values that end with column `ends`, nan where there is none."""
         low, high = np.clip(ends + 1 - width, 0, None), np.clip(ends + 1, 0, self.values.shape[1])
@@ -186,11 +138,15 @@ class History:
     def naive(self, codes: np.ndarray, origins: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The value of the same season, the latest one up to each row's origin; where there is none, the value at the
         origin; before a series' first value, that first value. All of shape (rows,)."""
+        return self.at(codes, self.naive_columns(codes, origins, columns))
+
+    def naive_columns(self, codes: np.ndarray, origins: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Where the seasonal naive forecast of each row stands."""
         ahead = np.maximum(columns - origins, 1)
         seasons = np.ceil(ahead / self.season).astype(np.int64)
-        told = self.at(codes, columns - seasons * self.season)
-        told = np.where(np.isfinite(told), told, self.at(codes, origins))
-        return np.where(np.isfinite(told), told, self.at(codes, self.first[codes]))
+        ago = columns - seasons * self.season
+        ago = np.where(np.isfinite(self.at(codes, ago)), ago, origins)
+        return np.where(np.isfinite(self.at(codes, ago)), ago, self.first[codes])
 
     def pooled(self, columns: np.ndarray) -> np.ndarray:
         """The mean over all series of their seasonal naive forecasts: what is told of a series never seen."""
@@ -208,7 +164,7 @@ class History:
 
     def save(self, folder: Path) -> None:
         card = {name: getattr(self, name) for name in ("labels", "start", "season", "time", "series")}
-        card |= {"calendar": asdict(self.calendar), "shape": self.values.shape}
+        card |= {"calendar": asdict(self.calendar), "shape": self.values.shape, "planned": self.planned.to_json()}
         (folder / CARD).write_text(json.dumps(card, ensure_ascii=False), encoding="utf-8")
         codes, columns = np.nonzero(np.isfinite(self.values))
         table = {
@@ -217,23 +173,22 @@ class History:
             "value": self.values[codes, columns],
             "seen": self.seen[codes, columns],
         }
+        plans = self.plans_at(codes, columns)
+        table |= {f"plan_{place}": plans[:, place] for place in range(plans.shape[1])}
         pd.DataFrame(table).to_parquet(folder / VALUES, index=False)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         table = pd.read_parquet(folder / VALUES)
-        values, seen = np.full(card.pop("shape"), np.nan), None
+        values = np.full(card.pop("shape"), np.nan)
         seen = np.zeros(values.shape, dtype=bool)
         values[table["series"], table["step"]] = table["value"]
         seen[table["series"], table["step"]] = table["seen"]
         calendar, labels = Calendar(**card.pop("calendar")), tuple(card.pop("labels"))
-        return cls(calendar=calendar, labels=labels, values=values, seen=seen, **card)
-
-
-def _raw(times: pd.Series) -> np.ndarray:
-    """Moments as float64: nanoseconds, or the numbers that they are; nan where missing."""
-    if times.dtype.kind != "M":
-        return times.to_numpy(dtype=np.float64)
-    moments = times.to_numpy(dtype="datetime64[ns]")
-    return np.where(np.isnat(moments), np.nan, moments.astype(np.int64).astype(np.float64))
+        planned, plans = Planned.from_json(card.pop("planned", [])), None
+        if planned.columns:
+            plans = np.full((*values.shape, len(planned.names)), np.nan)
+            told = table[[f"plan_{place}" for place in range(plans.shape[2])]].to_numpy()
+            plans[table["series"], table["step"]] = told
+        return cls(calendar=calendar, labels=labels, values=values, seen=seen, planned=planned, plans=plans, **card)

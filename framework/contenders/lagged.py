@@ -22,6 +22,7 @@ from framework.problem import Kind, Problem
 CARD = "lagged.json"
 INNER = "regression"
 LEAST_PAIRS = 30
+LEAST_RECENT = 0.02  # of the newest value's weight
 INNER_METRICS = {"rmse": "rmse", "r2": "rmse", "adjusted_r2": "rmse", "pinball_90": "pinball_90"}  # else "mae"
 
 
@@ -29,14 +30,16 @@ INNER_METRICS = {"rmse": "rmse", "r2": "rmse", "adjusted_r2": "rmse", "pinball_9
 class Lagged:
     """`contender` learns by how much each value differs from the seasonal naive forecast, from many origins.
 
-    It is told the series' past values, means, growth and calendar, not the table's other columns: what they will be
-    is not known when a forecast is made. What it stops early by are the last origins of the training rows; then it
+    It is told the series' past values, means, growth and calendar, and of the table's other columns those that the
+    problem says are known ahead. What it stops early by are the last origins of the training rows; then it
     learns once more from all of them, so that the validation rows stay unseen.
     rows: (series, origin, step) triples at most.
+    half_life: steps after which a value counts half as much; at least four horizons or seasons, and the longest told.
     """
 
     contender: Contender = field(default_factory=Linear)
     rows: int = 40_000
+    half_life: float = 180.0
     chosen: bool = False  # what early stopping found is in the contender's fields already
     name: str = ""
     cpus: float = 1.0
@@ -55,22 +58,26 @@ class Lagged:
         history = History.learn(fold)
         horizon = fold.problem.horizon
         lags = Lags(history, 2 * horizon)
-        contender, metric = self.contender, INNER_METRICS.get(fold.problem.metric, "mae")
+        contender, asked = self.contender, fold.problem.metric
         everything = lags.pairs(most=self.rows, since=None, until=None, seed=context.seed)
         if len(everything[0]) < LEAST_PAIRS:
             return LaggedModel(lags, None, contender)
-        problem = Problem(f"{fold.problem.name}, by lags", "regression", "difference", metric)
+        problem = Problem(f"{fold.problem.name}, by lags", "regression", "difference", INNER_METRICS.get(asked, "mae"))
         schema = lags.schema()
-        nothing = _rows(lags, tuple(part[:0] for part in everything), fold.problem.metric)
+        nothing = self._rows(lags, tuple(part[:0] for part in everything), asked)
         if not self.chosen:
             early = lags.pairs(most=self.rows, since=None, until=horizon, seed=context.seed)
             late = lags.pairs(most=self.rows // 4, since=horizon, until=None, seed=context.seed)
             if len(early[0]) >= LEAST_PAIRS and len(late[0]):
-                train, valid = (_rows(lags, part, fold.problem.metric) for part in (early, late))
+                train, valid = (self._rows(lags, part, asked) for part in (early, late))
                 half = replace(context, deadline=time.time() + context.remaining() / 2)
                 contender = contender.settled(contender.fit(Fold(problem, schema, train, valid), half))
-        whole = Fold(problem, schema, _rows(lags, everything, fold.problem.metric), nothing)
+        whole = Fold(problem, schema, self._rows(lags, everything, asked), nothing)
         return LaggedModel(lags, contender.fit(whole, context), contender)
+
+    def _rows(self, lags: Lags, pairs: tuple[np.ndarray, ...], metric: str) -> Frame:
+        steps = [4 * lags.history.season, 2 * lags.steps, *(season for _, season in lags.longer)]
+        return _rows(lags, pairs, metric, half_life=max(self.half_life, *steps))
 
     def settled(self, model: Model) -> "Lagged":
         return replace(self, contender=model.contender, chosen=True) if isinstance(model, LaggedModel) else self
@@ -96,9 +103,10 @@ class LaggedModel:
         known[known] &= columns[known] > history.first[codes[known]]
         if self.model is None or not known.any():
             return told
+        plans = history.planned.matrix(X)[known]
         codes, columns = codes[known], columns[known]
         origins = history.origins(codes, columns)
-        difference = self.model.predict(self.lags.table(codes, origins, columns))
+        difference = self.model.predict(self.lags.table(codes, origins, columns, plans))
         told[known] += difference * self.lags.level(codes, origins)
         return told
 
@@ -116,8 +124,9 @@ class LaggedModel:
         return cls(Lags(History.load(folder), card["steps"]), model)
 
 
-def _rows(lags: Lags, pairs: tuple[np.ndarray, ...], metric: str) -> Frame:
-    """Triples as the rows of a regression; each weighs what its error will weigh in the forecast's metric."""
+def _rows(lags: Lags, pairs: tuple[np.ndarray, ...], metric: str, *, half_life: float) -> Frame:
+    """Triples as the rows of a regression; each weighs what its error will weigh in the forecast's metric, and half as
+    much after so many steps: what moved a series long ago moves it less."""
     codes, origins, ends = pairs
     level = lags.level(codes, origins)
     y = (lags.history.at(codes, ends) - lags.history.naive(codes, origins, ends)) / level
@@ -130,7 +139,9 @@ def _rows(lags: Lags, pairs: tuple[np.ndarray, ...], metric: str) -> Frame:
     else:
         weight = level
     if len(weight):
-        weight = np.clip(weight / weight.mean(), 0.01, 20.0)
+        recent = np.maximum(0.5 ** ((lags.history.last[codes] - ends) / half_life), LEAST_RECENT)
+        weight = np.clip(weight / weight.mean(), 0.01, 20.0) * recent
+        weight = weight / weight.mean()
     X = lags.table(codes, origins, ends)
     spells = (ends + lags.history.start) // max(1, lags.steps // 2)  # what overlaps in time stays on one side
     return Frame(X, Truth(y=y, weight=weight, features=X.shape[1]), group=spells)

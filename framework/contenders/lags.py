@@ -33,7 +33,8 @@ class Lags:
         recent = [f"last_{back}" for back in range(RECENT)]
         own = ["step", "season_ago", "two_seasons_ago", "mean_3", "mean_season", "mean_two_seasons", "growth"]
         longer = [f"{name}_ago" for name, _ in self.longer]
-        return [*own, "year_growth", *recent, *longer, *calendar_columns(self.history)]
+        plans = [*self.history.planned.names, *(f"{name}, change" for name in self.history.planned.names)]
+        return [*own, "year_growth", *recent, *longer, *plans, *calendar_columns(self.history)]
 
     @property
     def longer(self) -> list[tuple[str, int]]:
@@ -41,8 +42,14 @@ class Lags:
         past = self.history
         return [each for each in past.calendar.seasons(past.season) if 3 * each[1] <= 2 * past.values.shape[1]]
 
-    def table(self, codes: np.ndarray, origins: np.ndarray, ends: np.ndarray) -> pd.DataFrame:
-        """One row for each (series, origin, column to be told); all of shape (rows,)."""
+    def table(
+        self, codes: np.ndarray, origins: np.ndarray, ends: np.ndarray, plans: np.ndarray | None = None
+    ) -> pd.DataFrame:
+        """One row for each (series, origin, column to be told); all of shape (rows,).
+
+        plans: what is planned for the columns to be told, shape (rows, planned names); None: as the history has it.
+        Beside it stands how it differs from what it was where the seasonal naive forecast comes from.
+        """
         past, m = self.history, self.history.season
         level = self.level(codes, origins)
         naive = past.naive(codes, origins, ends)
@@ -64,6 +71,11 @@ class Lags:
                 told[f"last_{back}"] = past.at(codes, origins - back) / level
             for name, steps in self.longer:
                 told[f"{name}_ago"] = past.at(codes, ends - np.ceil(ahead / steps).astype(np.int64) * steps) / level
+        if past.planned.columns:
+            now = past.plans_at(codes, ends) if plans is None else plans
+            change = now - past.plans_at(codes, past.naive_columns(codes, origins, ends))
+            for place, name in enumerate(past.planned.names):
+                told[name], told[f"{name}, change"] = now[:, place], change[:, place]
         told |= calendar_features(past, ends)
         return pd.DataFrame({name: np.asarray(told[name], dtype=np.float64) for name in self.columns})
 

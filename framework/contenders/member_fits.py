@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from framework.attempt import Crash, pack, unpack
 from framework.contender import Contender, Context, Model
 from framework.contenders.ensemble import lent, sentence
 from framework.contenders.inner_folds import Part
+from framework.contest.attempt import Crash, pack, unpack
 from framework.data.frame import Fold
 from framework.scratch import scratch
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
+from framework.contenders.effect import Effect
 from framework.contenders.history import History
 from framework.contenders.sequence_model import SequenceModel
 from framework.contenders.target import quantile_of
@@ -35,6 +36,7 @@ class Sequence:
 
     What it stops early by are the last origins of the training rows; then it learns once more from all of them, so
     that the validation rows stay unseen. Where no look at them was better than the seasonal naive forecast, it is that.
+    What columns known ahead add is taken out of the past before, by a regression, and put back into the forecast.
     window: steps of the past; 0: two seasons, or two horizons if longer. windows: at most. looks: at the last origins,
     after each epoch, or after some steps where that is longer; patience: looks without gain before it stops.
     """
@@ -79,7 +81,9 @@ class Sequence:
         import torch
 
         torch.set_num_threads(context.threads)
-        history, horizon = History.learn(fold), fold.problem.horizon
+        learned, horizon = History.learn(fold), fold.problem.horizon
+        effect = Effect.learn(learned)
+        history = effect.without(learned)
         length = self.window or min(LONGEST, max(2 * history.season, 2 * horizon, 8))
         windows = Windows(history, length, 2 * horizon)
         metric, looks = fold.problem.metric, self.looks
@@ -93,10 +97,10 @@ class Sequence:
                 half = replace(context, deadline=time.time() + context.remaining() / 2)
                 _, looks = self._train(windows, early, late, metric, half, looks)
         if not looks:
-            return SequenceModel(windows, None, {}, 0)
+            return SequenceModel(windows, None, {}, 0, effect)
         nothing = tuple(part[:0] for part in everything)
         net, looks = self._train(windows, everything, nothing, metric, context, looks)
-        return SequenceModel(windows, net, {"name": self.net, **self._shape(windows)}, looks)
+        return SequenceModel(windows, net, {"name": self.net, **self._shape(windows)}, looks, effect)
 
     def settled(self, model: Model) -> "Sequence":
         return replace(self, looks=model.looks, chosen=True) if isinstance(model, SequenceModel) else self

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from framework.contenders.effect import Effect
 from framework.contenders.history import History
 from framework.contenders.naive import naive_forecast
 from framework.contenders.windows import Windows
@@ -23,6 +24,7 @@ BLOCK = 4096  # windows answered at once
 @dataclass(frozen=True)
 class SequenceModel:
     """Each series' history and the net (None: the naive forecast it is). shape: what the net is built from.
+    effect: what columns known ahead add; the history is without it.
 
     A moment within the history is told from what was known before it; a series never seen, by the mean of all.
     """
@@ -31,11 +33,12 @@ class SequenceModel:
     net: "torch.nn.Module | None" = field(repr=False)
     shape: dict[str, Any]
     looks: int
+    effect: Effect
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         history = self.windows.history
         codes, columns = history.places(X)
-        told = naive_forecast(history, codes, columns)
+        told = np.asarray(naive_forecast(history, codes, columns) + self.effect.at(codes, history.planned.matrix(X)))
         known = codes >= 0
         known[known] &= columns[known] > history.first[codes[known]]
         if self.net is None or not known.any():
@@ -61,6 +64,7 @@ class SequenceModel:
         from safetensors.torch import save_file
 
         self.windows.history.save(folder)
+        self.effect.save(folder)
         card = {"length": self.windows.length, "steps": self.windows.steps, "shape": self.shape, "looks": self.looks}
         (folder / CARD).write_text(json.dumps(card), encoding="utf-8")
         if self.net is not None:
@@ -70,8 +74,9 @@ class SequenceModel:
     def load(cls, folder: Path) -> Self:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         windows = Windows(History.load(folder), card["length"], card["steps"])
+        effect = Effect.load(folder)
         if not card["shape"]:
-            return cls(windows, None, {}, card["looks"])
+            return cls(windows, None, {}, card["looks"], effect)
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -82,4 +87,4 @@ class SequenceModel:
             net.load_state_dict(load((folder / WEIGHTS).read_bytes()))
         except (SafetensorError, RuntimeError) as error:
             raise ValueError(f"{folder / WEIGHTS} does not open: {error}") from error
-        return cls(windows, net.eval(), card["shape"], card["looks"])
+        return cls(windows, net.eval(), card["shape"], card["looks"], effect)

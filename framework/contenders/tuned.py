@@ -9,7 +9,7 @@ import pandas as pd
 
 from cluster.resources import Resources
 from cluster.user_error import UserError
-from framework.contender import Contender, Context, Model
+from framework.contender import Contender, Context, Model, OutOfTimeError
 from framework.contenders.store import open_model, store_model
 from framework.contenders.xgboost import XGBoost
 from framework.data.frame import Fold
@@ -29,6 +29,10 @@ LEAST_SECONDS = 12.0  # a sweep's processes take some seconds to start; below, t
 
 class TunedError(UserError):
     """A sweep that cannot begin, or that ended without a model."""
+
+
+class TunedTimeError(TunedError, OutOfTimeError):
+    """A sweep none of whose trials ended in time."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,16 @@ class Tuned:
         cpus = (
             max(self.cpus, one.cpus * one.workers) if self.parallel is None else self.parallel * one.cpus * one.workers
         )
-        return Resources(cpus=cpus, gpus=one.gpus * one.workers, apart=True)
+        return Resources(cpus, one.gpus * one.workers, one.memory_gigabytes, apart=True)
 
     def fit(self, fold: Fold, context: Context) -> "TunedModel":
-        """Raises SearchSpaceError or TunedError for a sweep that cannot be, TunedError when no trial finished."""
+        """Its trials are kept as `trials.json`.
+
+        Raises SearchSpaceError or TunedError for a sweep that cannot be, TunedError when no trial finished,
+        TunedTimeError when that was for want of time."""
+        import json
+
+        from framework.sweep.searcher import UNDONE
         from framework.sweep.tuning import sweep
 
         ask = self.ask(context.seed)
@@ -84,9 +94,10 @@ class Tuned:
             model = self.contender.fit(fold, context)
             return TunedModel(model, self.contender.settled(model))
         swept = sweep(ask, fold, context)
+        context.keep(TRIALS, json.dumps([trial.to_json() for trial in swept.trials]))
         if swept.model is None:
             reasons = [trial.reason for trial in swept.trials if trial.reason]
-            raise TunedError(
+            raise (TunedTimeError if set(reasons) <= {UNDONE} else TunedError)(
                 f"none of the {len(swept.trials)} trials of {self.contender.name} finished"
                 f"{f' (the first: {reasons[0]})' if reasons else ''}. Give it more minutes, or another search space."
             )
@@ -163,11 +174,8 @@ class TunedModel:
         return self.model.predict(X)
 
     def save(self, folder: Path) -> None:
-        import json
-
         (folder / BEST).mkdir()
         store_model(self.model, folder / BEST)
-        (folder / TRIALS).write_text(json.dumps([trial.to_json() for trial in self.trials]), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 from framework.data.data_error import DataError
 from framework.problem import Problem
 
+GAP = 1.6  # times the usual spacing, from which steps are missing: a month is at most 1.1 of another
 SPARE = 3  # steps of a series that train at least, beside the two horizons
 
 
@@ -51,6 +52,29 @@ def cut_horizons(series: np.ndarray, times: np.ndarray, *, problem: Problem) -> 
     valid = long & ~test & (left < 2 * problem.horizon)
     train = long & ~test & ~valid
     return Horizons(order[train], order[valid], order[test], np.flatnonzero((lengths > 0) & (lengths < least)))
+
+
+def gaps(series: np.ndarray, times: np.ndarray, *, problem: Problem) -> str:
+    """A sentence that tells of steps without a row within a series; empty where there are none.
+
+    series: codes, shape (rows,). times: as `moments` gives them, shape (rows,).
+    """
+    order = np.lexsort((times, series))
+    same = np.diff(series[order]) == 0
+    apart = np.diff(times[order])[same].astype(np.float64)
+    apart, codes = apart[apart > 0], series[order][1:][same][apart > 0]
+    if not len(apart):
+        return ""
+    usual = float(np.median(apart))
+    wide = apart > GAP * usual
+    if not wide.any():
+        return ""
+    missing, among = int((np.round(apart[wide] / usual) - 1).sum()), len(np.unique(codes[wide]))
+    where = f"{among:,} of {len(np.unique(series)):,} series" if problem.series else "the series"
+    return (
+        f"{missing:,} step{'s'[: missing != 1]} of {problem.time!r} within {where} "
+        f"{'has' if missing == 1 else 'have'} no row: the value before is carried forward, and not learned"
+    )
 
 
 def naive_errors(y: np.ndarray, series: np.ndarray, season: int) -> np.ndarray:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
+from framework.data.chain import earlier, ordered
 from framework.data.rolling import past
 from framework.data.schema import Schema
 from framework.problem import Problem
 
 if TYPE_CHECKING:
     from framework.data.shards import Shards
+
+
+_BY_ROW = ("y", "weight", "scale", "series", "space", "group", "moment")  # what Truth says of each row
 
 
 class Rows(Protocol):
@@ -37,6 +41,8 @@ class Truth:
     space: clustering: the rows in the common standardised space, shape (rows, dimensions).
     group: a code for each row's group, shape (rows,): rows of one hang together; None where no group was declared.
     ordered: the rows follow each other in time, so that neighbours hang together.
+    moment: ordered rows: a code for each row's moment, in order of time, shape (rows,): rows of one moment hang
+    together too. None: each row has a moment of its own.
     features: how many feature columns there are (adjusted R² asks).
     classes: how many classes there are; 0 where the answer is no class.
     """
@@ -47,6 +53,7 @@ class Truth:
     series: np.ndarray | None = None
     space: np.ndarray | None = None
     group: np.ndarray | None = None
+    moment: np.ndarray | None = None
     ordered: bool = False
     features: int = 0
     classes: int = 0
@@ -57,8 +64,7 @@ class Truth:
 
     def take(self, rows: np.ndarray) -> "Truth":
         """The same for these rows, an index array; repeats allowed."""
-        names = ("y", "weight", "scale", "series", "space", "group")
-        arrays: dict[str, Any] = {n: getattr(self, n)[rows] for n in names if getattr(self, n) is not None}
+        arrays: dict[str, Any] = {n: getattr(self, n)[rows] for n in _BY_ROW if getattr(self, n) is not None}
         return replace(self, **arrays)
 
 
@@ -121,8 +127,7 @@ def join(frames: Sequence[Frame]) -> Frame:
     def stack(arrays: list[Any]) -> Any:
         return None if any(array is None for array in arrays) else np.concatenate(arrays)
 
-    names = ("y", "weight", "scale", "series", "space", "group")
-    truth = replace(first.truth, **{n: stack([getattr(f.truth, n) for f in frames]) for n in names})
+    truth = replace(first.truth, **{n: stack([getattr(f.truth, n) for f in frames]) for n in _BY_ROW})
     X = pd.concat([f.X for f in frames], ignore_index=True)
     return Frame(X, truth, stack([f.group for f in frames]))
 
@@ -154,10 +159,12 @@ class Fold:
 
     def holding(self, rows: np.ndarray) -> "Fold":
         """The same question over train and valid rows together: these rows (indices) to stop by, all others to learn
-        from; of forecasts only what came before."""
+        from; where rows follow each other in time, only what came before."""
         every = join([self.train, self.valid]) if len(self.valid) else self.train
         if self.problem.kind == "forecast":
             learned = past(every, rows, problem=self.problem)
+        elif ordered(self.problem):
+            learned = earlier(every, rows, problem=self.problem)
         else:
             learned = np.setdiff1d(np.arange(len(every)), rows)
         return replace(self, train=every.take(learned), valid=every.take(rows))

@@ -11,7 +11,7 @@ import pandas as pd
 from framework.data.arrays import plain
 from framework.data.data_error import DataError
 from framework.data.fingerprint import fingerprint
-from framework.data.forecast import naive_errors
+from framework.data.forecast import gaps, naive_errors
 from framework.data.frame import Fold, Frame, Truth
 from framework.data.quality import assess
 from framework.data.schema import survey
@@ -51,6 +51,7 @@ def load(
     horizon: int | None = None,
     weight: str | None = None,
     ignored: Sequence[str] = (),
+    ahead: Sequence[str] = (),
     seed: int = 0,
     test: float = 0.2,
     valid: float = 0.2,
@@ -64,7 +65,7 @@ def load(
     """
     given = given_fields(
         problem, target=target, kind=kind, metric=metric, name=name, silo=silo, group=group, time=time, series=series,
-        horizon=horizon, weight=weight, ignored=tuple(ignored) or None,
+        horizon=horizon, weight=weight, ignored=tuple(ignored) or None, ahead=tuple(ahead) or None,
     )  # fmt: skip
     table = open_table(source)
     if len(table.frame) < LEAST_ROWS:
@@ -90,12 +91,14 @@ def load(
         y=y,
         weight=weighed,
         group=groups,
+        moment=np.unique(np.asarray(rows.times), return_inverse=True)[1] if parts.how == "time" else None,
         ordered=parts.how == "time",
         features=len(schema.columns),
         classes=len(classes),
     )
     if problem.kind == "forecast" and y is not None:
         truth = _scaled(truth, parts, series_codes, rows.times)
+        rows.remarks.extend(_gaps(problem, series_codes, rows.times))
     everything = Frame(X, truth, groups)
     remarks = [("reading", told) for told in (*table.remarks, *warnings)]
     remarks += [*rows.remarks, *(("dropped", told) for told in parts.remarks)]
@@ -202,6 +205,13 @@ def _scaled(truth: Truth, parts: Parts, series: np.ndarray | None, times: np.nda
     errors = naive_errors(truth.y[parts.train], codes[parts.train], steps)
     known = np.append(errors, np.ones(int(codes.max()) + 1 - len(errors)))
     return replace(truth, series=codes, scale=known[codes])
+
+
+def _gaps(problem: Problem, series: np.ndarray | None, times: np.ndarray | None) -> list[tuple[str, str]]:
+    if times is None:
+        return []
+    told = gaps(np.zeros(len(times), dtype=np.int64) if series is None else series, times, problem=problem)
+    return [("reading", told)] if told else []
 
 
 def _placed(frame: Frame, space: Space) -> Frame:

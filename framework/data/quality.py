@@ -179,7 +179,7 @@ def _future(problem: Problem, schema: Schema) -> list[Finding]:
         return []
     known = {problem.time, problem.series, problem.silo}
     names = [column.name for column in schema.columns if column.name not in known]
-    sentence = f"taken as known ahead of time: {_names(names)}; if they are not, list them in `ignored`"
+    sentence = f"known ahead: {_names(names)}; every row to be told has to carry {'it' if len(names) == 1 else 'them'}"
     return [Finding("future", sentence, tuple(names))] if names else []
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from framework.data.arrays import plain
 from framework.data.column import Column, ColumnKind, SchemaError
-from framework.data.describe import describe
+from framework.data.describe import MOST_CATEGORIES, describe
 from framework.problem import Problem
 
 __all__ = ["Column", "ColumnKind", "Schema", "SchemaError", "survey"]
@@ -98,9 +98,11 @@ class Schema:
 def survey(frame: pd.DataFrame, problem: Problem) -> tuple[Schema, dict[str, str]]:
     """The schema of a raw table, and why each column that could have been a feature is none: column → reason.
 
-    Raises SchemaError when no column is left, or one holds nested values.
+    Of a forecast's columns those with a role are features, and those known ahead: a row to be told has to carry them.
+    Raises SchemaError when no column is left, one holds nested values, or one known ahead is a text or a date.
     """
     outside = {problem.target, problem.weight, *problem.ignored}
+    roles = (problem.silo, problem.time, problem.series)
     if problem.group != problem.series:
         outside.add(problem.group)
     columns: list[Column] = []
@@ -108,13 +110,21 @@ def survey(frame: pd.DataFrame, problem: Problem) -> tuple[Schema, dict[str, str
     for place, name in enumerate(frame.columns):
         if name in outside:
             continue
+        if problem.kind == "forecast" and name not in (*roles, *problem.ahead):
+            left_out[name] = "not said to be known ahead (`ahead` says what is)"
+            continue
         found = describe(
             name,
             plain(frame.iloc[:, place]),
-            kept=name in (problem.silo, problem.time, problem.series),
+            kept=name in roles,
             labels=name in (problem.silo, problem.series),
         )
         if isinstance(found, Column):
+            if name in problem.ahead and found.kind in ("text", "date"):
+                raise SchemaError(
+                    f"ahead column {name!r} is a {found.kind}; a forecast takes numbers, yes or no, and categories of "
+                    f"at most {MOST_CATEGORIES} values. Leave it out of ahead."
+                )
             columns.append(found)
         else:
             left_out[name] = found

@@ -153,9 +153,10 @@ def _by_group(
     table = np.bincount(group * classes + codes, minlength=groups * classes).reshape(groups, classes)
     rng = np.random.default_rng(seed)
     if times is not None:
-        ranks = np.argsort(np.argsort(times, kind="stable"), kind="stable")
-        middle = np.bincount(group, weights=ranks) / np.maximum(table.sum(axis=1), 1)
-        orders, how = [np.argsort(-middle, kind="stable")], "grouped, in order of time"
+        moments = np.unique(times, return_inverse=True)[1]
+        middle = np.bincount(group, weights=moments) / np.maximum(table.sum(axis=1), 1)
+        shuffled = rng.permutation(groups)  # groups of one middle are in no order
+        orders, how = [shuffled[np.argsort(-middle[shuffled], kind="stable")]], "grouped, in order of time"
     else:
         orders, how = [rng.permutation(groups) for _ in range(_TRIES)], "grouped"
     cuts = [_cut_groups(table[order], test, valid) for order in orders]

@@ -47,6 +47,7 @@ def stream(
     horizon: int | None = None,
     weight: str | None = None,
     ignored: Sequence[str] = (),
+    ahead: Sequence[str] = (),
     seed: int = 0,
     test: float = 0.2,
     valid: float = 0.2,
@@ -67,7 +68,7 @@ def stream(
     """
     given = given_fields(
         problem, target=target, kind=kind, metric=metric, name=name, silo=silo, group=group, time=time, series=series,
-        horizon=horizon, weight=weight, ignored=tuple(ignored) or None,
+        horizon=horizon, weight=weight, ignored=tuple(ignored) or None, ahead=tuple(ahead) or None,
     )  # fmt: skip
     if not (0 < test < 1 and 0 <= valid < 1):
         raise DataError(f"test={test:g} and valid={valid:g} are shares: 0 < test < 1, 0 ≤ valid < 1.")

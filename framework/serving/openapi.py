@@ -88,6 +88,10 @@ def _answer_schema(model: Served) -> dict[str, Any]:
     if model.predictor.problem.classified:
         share = {"type": "number", "minimum": 0, "maximum": 1}
         item["probabilities"] = _object({str(label): share for label in model.predictor.schema.classes})
+    elif model.predictor.band is not None:
+        interval = f"of the interval that holds the truth {100 * model.predictor.band.level:g} times in 100"
+        for end, which in (("low", "lower"), ("high", "upper")):
+            item[f"prediction_{end}"] = {"type": "number", "description": f"The {which} end {interval}."}
     return _object(
         {
             "model": {"type": "string"},

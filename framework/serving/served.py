@@ -99,7 +99,7 @@ class Served:
         if not fitting:
             return {}
         X = fitting[0][1] if len(fitting) == 1 else pd.concat([part for _, part, _ in fitting], ignore_index=True)
-        items = self._items(self.predictor.answer(self.predictor.model.predict(X)))
+        items = self._items(self.predictor.answer(self.predictor.model.predict(X), X))
         answers: dict[int, Answer] = {}
         start = 0
         for places, _, warnings in fitting:
@@ -115,13 +115,16 @@ class Served:
         return answers
 
     def _items(self, answered: pd.DataFrame) -> list[dict[str, Any]]:
-        """One object a row: `prediction`, and `probabilities` by class where the answer is a class."""
-        predictions = answered["prediction"].tolist()
-        if not self.predictor.problem.classified:
-            return [{"prediction": value} for value in predictions]
-        labels = [str(label) for label in self.predictor.schema.classes]
+        """One object a row: `prediction`; `probabilities` by class where the answer is a class; where there are
+        intervals, `prediction_low` and `prediction_high`."""
+        predictor = self.predictor
+        if not predictor.problem.classified:
+            names = ["prediction", *(["prediction_low", "prediction_high"] if predictor.band is not None else [])]
+            columns = zip(*(answered[name].tolist() for name in names), strict=True)
+            return [dict(zip(names, row, strict=True)) for row in columns]
+        labels = [str(label) for label in predictor.schema.classes]
         shares = zip(*(answered[f"proba_{label}"].tolist() for label in labels), strict=True)
         return [
             {"prediction": value, "probabilities": dict(zip(labels, row, strict=True))}
-            for value, row in zip(predictions, shares, strict=True)
+            for value, row in zip(answered["prediction"].tolist(), shares, strict=True)
         ]

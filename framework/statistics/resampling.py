@@ -1,9 +1,11 @@
 """What a resample is drawn from: rows that hang together are drawn together.
 
-Whole series of a forecast; whole groups; blocks of neighbours where rows follow each other in time; else single rows,
-within each class where the answer is a class, so that none is missing.
+Whole series of a forecast; whole groups; blocks of neighbours where rows follow each other in time, of whole moments
+where several rows have the same; else single rows, within each class where the answer is a class, so that none is
+missing.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,8 +22,9 @@ BLOCK = 2.0  # a block of neighbours is this many times the cube root of the row
 class Resampling:
     """How rows are drawn. rows: how many there are.
 
-    unit: each row's series or group, shape (rows,): whole ones are drawn. stratum: each row's class, shape (rows,):
-    rows are drawn within it. block: so many neighbours are drawn at a time. At most one is given; none: single rows.
+    unit: each row's series, group or moment, shape (rows,): whole ones are drawn. stratum: each row's class, shape
+    (rows,): rows are drawn within it, where there are no units. block: so many neighbours, rows or units, are drawn at
+    a time.
     """
 
     rows: int
@@ -38,7 +41,10 @@ class Resampling:
             if codes is not None and len(units := np.unique(codes, return_inverse=True)[1]) and units.max() > 0:
                 return cls(len(truth), unit=units)
         if truth.ordered or truth.series is not None:
-            return cls(len(truth), block=max(1, min(len(truth) // 2, round(BLOCK * len(truth) ** (1 / 3)))))
+            moments = None if truth.moment is None else np.unique(truth.moment, return_inverse=True)[1]
+            if moments is not None and len(moments) and 0 < moments.max() < len(truth) - 1:
+                return cls(len(truth), unit=moments, block=_block(int(moments.max()) + 1))
+            return cls(len(truth), block=_block(len(truth)))
         if truth.classes and truth.y is not None:
             return cls(len(truth), stratum=truth.y)
         return cls(len(truth))
@@ -60,13 +66,9 @@ class Resampling:
         shape (rows of the part,).
         """
         share = most / self.rows
-        if self.unit is not None:
-            units = int(self.unit.max()) + 1
-            chosen = random.permutation(units)[: max(2, round(share * units))]
-            return np.flatnonzero(np.isin(self.unit, chosen))
-        if self.block > 1:
-            blocks = np.arange(self.rows) // self.block
-            count = int(blocks[-1]) + 1
+        if not self.alone:
+            blocks = (np.arange(self.rows) if self.unit is None else self.unit) // self.block
+            count = int(blocks.max()) + 1
             return np.flatnonzero(np.isin(blocks, random.permutation(count)[: max(2, round(share * count))]))
         strata = np.zeros(self.rows, dtype=np.int64) if self.stratum is None else self.stratum
         rank = random.permutation(self.rows)
@@ -78,9 +80,9 @@ class Resampling:
 
     def _draw(self, random: np.random.Generator, repeats: int) -> np.ndarray:
         if self.unit is not None:
-            return _uniform(random, repeats, int(self.unit.max()) + 1)[:, self.unit]
+            return self._units(random, repeats, int(self.unit.max()) + 1)[:, self.unit]
         if self.block > 1:
-            return self._blocks(random, repeats)
+            return self._units(random, repeats, self.rows)
         if self.stratum is None:
             return _uniform(random, repeats, self.rows)
         counts = np.empty((repeats, self.rows))
@@ -89,20 +91,29 @@ class Resampling:
             counts[:, members] = _uniform(random, repeats, len(members))
         return counts
 
-    def _blocks(self, random: np.random.Generator, repeats: int) -> np.ndarray:
-        """Moving blocks around a circle, so that the first and last rows come as often as the others (Politis and
-        Romano 1992)."""
-        rows, block = self.rows, self.block
-        wanted = -(-rows // block)
-        starts = random.integers(0, rows, (repeats, wanted))
-        lengths = np.full(wanted, block)
-        lengths[-1] = rows - block * (wanted - 1)
-        change = np.zeros((repeats, 2 * rows + 1))
+    def _units(self, random: np.random.Generator, repeats: int, units: int) -> np.ndarray:
+        """How often each of so many units is drawn, shape (repeats, units).
+
+        Moving blocks around a circle, so that the first and last ones come as often as the others (Politis and Romano
+        1992).
+        """
+        if self.block == 1:
+            return _uniform(random, repeats, units)
+        wanted = -(-units // self.block)
+        starts = random.integers(0, units, (repeats, wanted))
+        lengths = np.full(wanted, self.block)
+        lengths[-1] = units - self.block * (wanted - 1)
+        change = np.zeros((repeats, 2 * units + 1))
         line = np.arange(repeats)[:, None]
         np.add.at(change, (line, starts), 1.0)
         np.add.at(change, (line, starts + lengths), -1.0)
         counts = np.cumsum(change, axis=1)
-        return np.asarray(counts[:, :rows] + counts[:, rows : 2 * rows])
+        return np.asarray(counts[:, :units] + counts[:, units : 2 * units])
+
+
+def _block(units: int) -> int:
+    """How many neighbours are drawn at a time, of so many."""
+    return max(1, min(units // 2, round(BLOCK * math.cbrt(units))))
 
 
 def _uniform(random: np.random.Generator, repeats: int, units: int) -> np.ndarray:

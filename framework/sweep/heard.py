@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.attempt import Report
 from framework.contender import Contender
+from framework.contest.attempt import Report
 from framework.leaderboard import Entry, Failure, Leaderboard, number
 from framework.metric import Metric
 from framework.plain import write_json

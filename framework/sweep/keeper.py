@@ -3,21 +3,19 @@
 from typing import Any
 
 from framework.sweep.ledger import Ledger
-from framework.sweep.trial import Trial
 
 
 class Keeper:
     """Asked by every trial that has ended whether its model is the best so far."""
 
-    def __init__(self, *, larger: bool, ledger: Ledger | None, best: Trial | None = None) -> None:
-        """larger: whether a larger score is better. best: the earlier trial whose model the ledger holds."""
+    def __init__(self, *, larger: bool, ledger: Ledger | None) -> None:
+        """larger: whether a larger score is better. The model that the ledger holds is the best so far."""
         self.larger, self.ledger, self.score = larger, ledger, 0.0
         self.found: dict[str, Any] = {}
         self.ended: dict[int, dict[str, Any]] = {}
         self.packed: bytes | None = None
-        if best is not None and ledger is not None:
-            self.score, self.found = best.score, {**best.settings, **best.found}
-            self.packed = ledger.model(best.number)
+        if ledger is not None and (best := ledger.best()) is not None:
+            self.score, self.found, self.packed = best
 
     def hear(self, number: int, ended: dict[str, Any]) -> bool:
         """Notes how a trial ended, in case that Tune is stopped before it hears of it; whether its model is wanted.
@@ -41,7 +39,7 @@ class Keeper:
             return
         self.score, self.found, self.packed = score, found, packed
         if self.ledger is not None:
-            self.ledger.keep(number, packed)
+            self.ledger.keep(number, score, found, packed)
 
     def best(self) -> tuple[dict[str, Any], bytes | None]:
         """The changed fields and the archive of the best model; None before there is any."""

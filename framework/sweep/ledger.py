@@ -9,12 +9,15 @@ from functools import cached_property
 from typing import Any
 
 from cluster.user_error import UserError
-from framework.sweep.trial import Trial
+from framework.sweep.member import Member
+from framework.sweep.trial import Trial, read_fields, written
 from framework.training.shelf import absolute
 
 CARD = "sweep.json"
 TRIAL = "trial-"
 MODEL = "model-"
+MEMBER = "member-"
+BEST = "best.json"
 
 
 class LedgerError(UserError):
@@ -23,7 +26,8 @@ class LedgerError(UserError):
 
 @dataclass(frozen=True)
 class Ledger:
-    """A folder or URI: a card of the sweep, a file for each trial that ended, and the best model's archive."""
+    """A folder or URI: a card of the sweep, a file for each trial that ended, one for each member of a population that
+    has not, and the best model's archive with a card of its own."""
 
     uri: str
 
@@ -67,18 +71,40 @@ class Ledger:
     def add(self, trial: Trial) -> None:
         self._write(f"{TRIAL}{trial.number:05d}.json", json.dumps(trial.to_json()).encode())
 
-    def model(self, number: int) -> bytes | None:
-        """The archive of this trial's model, where it is kept."""
-        return self._read(f"{MODEL}{number:05d}.tar")
+    def best(self) -> tuple[float, dict[str, Any], bytes] | None:
+        """The best model so far: its score, the fields that its contender was changed in, its archive."""
+        try:
+            told = json.loads(self._read(BEST) or b"")
+            packed = self._read(f"{MODEL}{told['number']:05d}.tar")
+            return (float(told["score"]), read_fields(told["found"]), packed) if packed is not None else None
+        except (ValueError, KeyError, TypeError):
+            return None
 
-    def keep(self, number: int, packed: bytes) -> None:
+    def keep(self, number: int, score: float, found: dict[str, Any], packed: bytes) -> None:
         """Keeps this trial's model as the best one, in place of those before."""
         name = f"{MODEL}{number:05d}.tar"
         self._write(name, packed)
+        self._write(BEST, json.dumps({"number": number, "score": score, "found": written(found)}).encode())
         system, path = self._place
         for other in self._names(MODEL):
             if other != name:
                 system.delete_file(f"{path}/{other}")
+
+    def members(self) -> list[Member]:
+        """Those of a population that were left after a span, by their numbers."""
+        numbers = sorted(int(name.removeprefix(MEMBER).split(".")[0]) for name in self._names(MEMBER))
+        return [member for number in numbers if (member := self.member(number)) is not None]
+
+    def member(self, number: int) -> Member | None:
+        """The member of this number; None where it was not left, or was cut short."""
+        try:
+            return Member.unpack(self._read(f"{MEMBER}{number:05d}.bin") or b"")
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def leave(self, member: Member) -> None:
+        """Keeps a member as it is now, in place of what it was."""
+        self._write(f"{MEMBER}{member.number:05d}.bin", member.pack())
 
     @cached_property
     def _place(self) -> tuple[Any, str]:

@@ -8,6 +8,7 @@ import json
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,20 @@ from ray import tune
 from ray.tune.schedulers import PopulationBasedTraining
 from ray.tune.schedulers.pb2 import PB2
 
-from framework.attempt import pack
 from framework.contender import Context
+from framework.contest.attempt import pack
 from framework.metric import metric
 from framework.scratch import scratch
 from framework.search_space import Choice, Dimension, Settings, Space, Whole, changes, setting_of, settled
+from framework.sweep.member import Member
 from framework.sweep.searcher import Books
-from framework.sweep.trial import written
+from framework.sweep.trial import read_fields, written
 from framework.sweep.work import Told, TrialError, opened
 
 SEARCHES = ("pbt", "pb2")
 SPANS = 10  # parts of the longest training, after each of which nets are compared
 LONGEST = 5  # looks of one part
+LEAVE_SECONDS = 5.0  # of training that a killed sweep loses of a member, at most, besides its last part
 GENE = "gene "  # before a setting's name in Tune's config
 STATE, CARD = "state.pt", "place.json"
 
@@ -65,14 +68,18 @@ class Population:
         drawn = {GENE + name: domain(dimension) for name, dimension in self.space.items()}
         return PopulationBasedTraining(hyperparam_mutations=drawn, **shared)
 
-    def members(self, books: Books) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def members(self, books: Books, growing: Sequence[Member] = ()) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Tune's parameter space and its first points: who is in the population. Tune's own generator takes them:
-        its schedulers for populations refuse a searcher."""
-        configs: list[dict[str, Any]] = []
-        while isinstance(asked := books.suggest(str(len(configs))), dict):
-            configs.append({"number": len(configs), **self.genes(asked["settings"])})
+        its schedulers for populations refuse a searcher. growing: those that are taken up again."""
+        configs = [self._config(member.number, member.asked, member.settings) for member in growing]
+        while isinstance(asked := books.suggest(str(books.number)), dict):
+            configs.append(self._config(asked["number"], asked["settings"], asked["settings"]))
         drawn = {GENE + name: domain(dimension) for name, dimension in self.space.items()}
-        return {"number": tune.choice(list(range(len(configs)))), **drawn}, configs
+        numbers, begun = ([config[name] for config in configs] for name in ("number", "asked"))
+        return {"number": tune.choice(numbers), "asked": tune.choice(begun), **drawn}, configs
+
+    def _config(self, number: int, asked: Settings, settings: Settings) -> dict[str, Any]:
+        return {"number": number, "asked": written(asked), **self.genes(settings)}
 
     def _coded(self, name: str, value: Any) -> Any:
         dimension = self.space[name]
@@ -131,11 +138,12 @@ def bring_up(config: dict[str, Any], told: Told) -> None:
     plan = told.population
     assert plan is not None
     began, fold, settings = time.time(), opened(told.fold), plan.settings(config)
+    left = 0.0  # when it last was
     contender = settled(told.contender, settings)
     scored, lasted = metric(fold.problem.metric), 0.0
     with scratch("trial") as folder:
         place = folder / "checkpoints"
-        looks = take_over(place, contender)
+        looks = take_over(place, contender, left=told.ledger.member(config["number"]) if told.ledger else None)
         while looks < plan.looks and time.time() + 1.3 * lasted < told.deadline:
             started = time.time()
             looks += plan.span
@@ -151,25 +159,33 @@ def bring_up(config: dict[str, Any], told: Told) -> None:
                 ray.get(told.keeper.offer.remote(config["number"], score, found, pack(model)))
             lasted = time.time() - started
             facts = {"score": score, "seconds": time.time() - began, "found": written(found), "goes_on": True}
-            loss = -score if scored.direction == "max" else score
+            report = {"step": looks, "loss": -score if scored.direction == "max" else score, **facts}
+            state = newest(place)
+            if told.ledger is not None and time.time() > left + LEAVE_SECONDS:
+                asked, left = read_fields(config["asked"]), time.time()
+                told.ledger.leave(Member(config["number"], looks, asked, settings, report, state))
             with tempfile.TemporaryDirectory(dir=folder) as kept:
-                hand_on(place, Path(kept), looks)
-                tune.report({"step": looks, "loss": loss, **facts}, checkpoint=tune.Checkpoint.from_directory(kept))
+                hand_on(state, Path(kept), looks)
+                tune.report(report, checkpoint=tune.Checkpoint.from_directory(kept))
 
 
-def take_over(place: Path, contender: Any) -> int:
-    """Puts the checkpoint that Tune gave this member where its training looks for one. Returns the looks it had."""
+def take_over(place: Path, contender: Any, *, left: Member | None) -> int:
+    """Puts the checkpoint that Tune gave this member where its training looks for one; without one, what it `left`
+    before the sweep was killed. Returns the looks it had."""
     from ray import tune
 
     from framework.training.shelf import shelf_of
     from framework.training.state_shelf import StateShelf, pack_state, unpack_state
 
     given = tune.get_checkpoint()
-    if given is None:
+    if given is not None:
+        with given.as_directory() as folder:
+            state = unpack_state((Path(folder) / STATE).read_bytes())
+            looks = int(json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))["looks"])
+    elif left is not None:
+        state, looks = unpack_state(left.state), left.looks
+    else:
         return 0
-    with given.as_directory() as folder:
-        state = unpack_state((Path(folder) / STATE).read_bytes())
-        looks = int(json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))["looks"])
     state["run"] = ""  # of any settings
     for group in state["optimizer"]["param_groups"]:
         if group["weight_decay"]:
@@ -178,12 +194,17 @@ def take_over(place: Path, contender: Any) -> int:
     return looks
 
 
-def hand_on(place: Path, folder: Path, looks: int) -> None:
-    """The newest checkpoint of a member's training, as Tune keeps it."""
+def newest(place: Path) -> bytes:
+    """The newest checkpoint of a member's training."""
     from framework.training.shelf import shelf_of
     from framework.training.state_shelf import StateShelf
 
-    (folder / STATE).write_bytes(StateShelf(shelf_of(str(place)).uri).newest(_unheard))
+    return StateShelf(shelf_of(str(place)).uri).newest(_unheard)
+
+
+def hand_on(state: bytes, folder: Path, looks: int) -> None:
+    """A member's checkpoint, as Tune keeps it."""
+    (folder / STATE).write_bytes(state)
     (folder / CARD).write_text(json.dumps({"looks": looks}), encoding="utf-8")
 
 

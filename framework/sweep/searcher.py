@@ -23,9 +23,11 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from framework.search_space import Choice, Dimension, Setting, Settings, Space, Whole, setting_of, settled
+from framework.sweep.member import Member
 from framework.sweep.trial import Trial, read_fields
 
 POINTS = (2, 9)  # values of one dimension in a grid, at the least and at the most
+UNDONE = "not done in time"  # the reason of a trial that the deadline ended
 LATE = 1.1  # times the usual length of a trial: what must be left for another one to start
 
 
@@ -51,13 +53,15 @@ class Books(Searcher):  # type: ignore[misc]
         queue: Sequence[Settings],
         trials: int,
         ended: Iterable[Trial] = (),
+        growing: Iterable[Member] = (),
         deadline: float = math.inf,
         tell: Callable[[Trial], None],
         genes: Callable[[Settings], Mapping[str, Any]] | None = None,
     ) -> None:
         """study: asked when the queue is empty; None: the queue is all. queue: settings tried first, in this order.
 
-        trials: in all, those that ended before counted. tell: of each trial that has ended. genes: what else of
+        trials: in all, those that ended before counted. growing: members of a population that are taken up again,
+        open under their numbers. tell: of each trial that has ended. genes: what else of
         its settings Tune's scheduler is told.
         """
         super().__init__(metric="loss", mode="min")
@@ -67,11 +71,12 @@ class Books(Searcher):  # type: ignore[misc]
         self.done = list(ended)
         for trial in self.done:
             self._learn(trial)
-        tried = [trial.settings for trial in self.done]
+        self.open: dict[str, _Open] = {str(member.number): _taken_up(member) for member in growing}
+        known: list[Trial | _Open] = [*self.done, *self.open.values()]
+        tried = [each.settings for each in known]
         self.queue = [dict(settings) for settings in queue if dict(settings) not in tried]
-        self.left = trials - len(self.done)
-        self.number = 1 + max((trial.number for trial in self.done), default=-1)
-        self.open: dict[str, _Open] = {}
+        self.left = trials - len(known)
+        self.number = 1 + max((each.number for each in known), default=-1)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher, and what a sweep goes on from is the ledger."""
@@ -107,7 +112,7 @@ class Books(Searcher):  # type: ignore[misc]
         """Writes down what Tune ended for want of time, which it tells nobody. known: last reports by number."""
         left, self.open, self.left = list(self.open.values()), {}, 0
         for running in left:
-            last = known.get(running.number, running.last) or {"failed": "not done in time"}
+            last = known.get(running.number, running.last) or {"failed": UNDONE}
             self._close(running, last, error=False)
 
     def _close(self, running: _Open, result: dict[str, Any], *, error: bool) -> None:
@@ -164,6 +169,12 @@ class Books(Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing, as `__getstate__`."""
+
+
+def _taken_up(member: Member) -> _Open:
+    report = dict(member.report)
+    steps = [(int(report["step"]), float(report["loss"]))]
+    return _Open(member.number, dict(member.asked), None, steps=steps, last=report)
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:

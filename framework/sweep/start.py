@@ -55,18 +55,21 @@ def named(name: str) -> Contender:
 def start(out: str | None, who: str, *, resume: bool) -> Start:
     """Where the sweep called `who` keeps its trials under `out`, and the trials that lie there.
 
-    Raises StartError for trials that nobody asked to go on with, or none where they should be.
+    Raises StartError for trials, or members of a population, that nobody asked to go on with, or none where they should
+    be.
     """
     if out is None:
         if resume:
             raise StartError("--resume needs the --out folder of the sweep to go on with.")
         return Start(None, ())
     checkpoints = os.path.join(out, FOLDER)
-    earlier = tuple(Ledger.at(f"{checkpoints}/{who}").trials())
-    if earlier and not resume:
+    ledger = Ledger.at(f"{checkpoints}/{who}")
+    earlier = tuple(ledger.trials())
+    begun = len({trial.number for trial in earlier} | {member.number for member in ledger.members()})
+    if begun and not resume:
         raise StartError(
-            f"--out {out} holds {len(earlier)} trials of an earlier sweep. Pass --resume to go on, or another folder."
+            f"--out {out} holds {begun} trials of an earlier sweep. Pass --resume to go on, or another folder."
         )
-    if resume and not earlier:
+    if resume and not begun:
         raise StartError(f"--out {out} holds no trials of {who} to go on with. Leave --resume out to begin there.")
     return Start(checkpoints, earlier)

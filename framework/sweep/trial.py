@@ -44,7 +44,7 @@ class Trial:
         """Raises KeyError, TypeError or ValueError when it is not what `to_json` gave."""
         steps = tuple((int(step), float(loss)) for step, loss in told["steps"])
         score = math.nan if told["score"] is None else float(told["score"])
-        found = {name: _tuples(value) for name, value in told["found"].items()}
+        found = {name: tuples(value) for name, value in told["found"].items()}
         return cls(**{**told, "steps": steps, "score": score, "found": found})
 
     def __str__(self) -> str:
@@ -63,9 +63,9 @@ def written(fields: Mapping[str, Any]) -> str:
 
 
 def read_fields(text: str) -> dict[str, Any]:
-    return {name: _tuples(value) for name, value in json.loads(text).items()}
+    return {name: tuples(value) for name, value in json.loads(text).items()}
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
     """JSON knows no tuples, and a contender's fields no lists."""
-    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+    return tuple(tuples(each) for each in value) if isinstance(value, list) else value

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from cluster.connect import connect
-from cluster.resources import Resources
 from framework.contender import Contender, Context, Model
 from framework.data.frame import Fold
 from framework.metric import metric
 from framework.search_space import Settings, Space
 from framework.sweep.ledger import Ledger
+from framework.sweep.member import Member
 from framework.sweep.rungs import most_steps, rungs, scheduler
+from framework.sweep.seats import Budget, share
 from framework.sweep.trial import Trial
 
 QUIET = {
@@ -37,7 +39,7 @@ QUIET = {
 }
 CLOSE_SECONDS = 2.5  # for Tune to end, and the best model to come home
 CLOSE_SHARE = 0.05
-ENOUGH = 1e-3  # CPUs of a trial that only conducts workers
+EARLY_SECONDS = 1.0  # between two looks whether there is a model to open
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ def sweep(ask: Ask, fold: Fold, context: Context) -> Swept:
     """
     import ray
 
-    from framework.attempt import unpack
+    from framework.contest.attempt import unpack
     from framework.sweep.keeper import Keeper
 
+    over = threading.Event()
     began = time.time()
     connect()  # the session that this process has; in a bare one, a session of its own
     larger = metric(fold.problem.metric).direction == "max"
@@ -82,8 +85,7 @@ def sweep(ask: Ask, fold: Fold, context: Context) -> Swept:
     if context.checkpoints is not None:
         ledger = Ledger.open(context.checkpoints, card_of(ask, fold, context.seed), who=ask.who)
     done = ledger.trials() if ledger is not None else []
-    kept = best_of(done, larger=larger, ledger=ledger)
-    keeper = ray.remote(Keeper).options(num_cpus=0).remote(larger=larger, ledger=ledger, best=kept)
+    keeper = ray.remote(Keeper).options(num_cpus=0).remote(larger=larger, ledger=ledger)
     if done:
         context.remark(f"goes on from {len(done)} trials that ended before")
 
@@ -94,17 +96,15 @@ def sweep(ask: Ask, fold: Fold, context: Context) -> Swept:
 
     try:
         ray.get(keeper.best.remote())  # it runs
-        trials = _conduct(ask, fold, context, keeper=keeper, done=done, larger=larger, tell=tell, began=began)
+        if context.remaining() < math.inf:
+            opening = (keeper, over, context.remaining() / 2)
+            threading.Thread(target=_open_early, args=opening, name="early", daemon=True).start()
+        trials = _conduct(ask, fold, context, keeper=keeper, ledger=ledger, larger=larger, tell=tell, began=began)
         found, packed = ray.get(keeper.best.remote())
     finally:
+        over.set()
         ray.kill(keeper)
     return Swept(tuple(trials), found, unpack(packed) if packed is not None else None)
-
-
-def best_of(trials: list[Trial], *, larger: bool, ledger: Ledger | None = None) -> Trial | None:
-    """The finished trial with the best score; with a ledger, of those whose model lies in it."""
-    finished = [trial for trial in trials if trial.finished and (ledger is None or ledger.model(trial.number))]
-    return (max if larger else min)(finished, key=lambda trial: trial.score, default=None)
 
 
 def card_of(ask: Ask, fold: Fold, seed: int) -> dict[str, Any]:
@@ -117,11 +117,20 @@ def card_of(ask: Ask, fold: Fold, seed: int) -> dict[str, Any]:
 
 
 def _conduct(
-    ask: Ask, fold: Fold, context: Context, *, keeper: Any, done: list[Trial], larger: bool, tell: Any, began: float
+    ask: Ask,
+    fold: Fold,
+    context: Context,
+    *,
+    keeper: Any,
+    ledger: Ledger | None,
+    larger: bool,
+    tell: Any,
+    began: float,
 ) -> list[Trial]:
     """Runs Ray Tune to its end. Returns the trials, those that had ended before among them.
 
-    began: when the sweep did; what its processes took to start says how long a busy machine will take to end them.
+    ledger: what it goes on from. began: when the sweep did; what its processes took to start says how long a busy
+    machine will take to end them.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -142,6 +151,8 @@ def _conduct(
     end = context.deadline - close if left != math.inf else left
     steps, inner = most_steps(ask.contender), ask.contender.resources
     plan = Population.of(ask.space, steps, ask.search) if ask.search in SEARCHES else None
+    done = ledger.trials() if ledger is not None else []
+    growing = _growing(ledger, done, context) if ledger is not None and plan is not None else []
     halted = ask.scheduler is not None
     told = Told(
         ask.contender,
@@ -153,6 +164,7 @@ def _conduct(
         max(1, int(inner.cpus)),
         inner.gpus,
         plan,
+        None if plan is None else ledger,
     )
     books = Books(
         ask.contender,
@@ -161,6 +173,7 @@ def _conduct(
         queue=ask.queue,
         trials=ask.trials,
         ended=done,
+        growing=growing,
         deadline=end,
         tell=tell,
         genes=None if plan is None else plan.genes,
@@ -170,7 +183,9 @@ def _conduct(
     search: Any = books
     roll: list[Any] = []
     if plan is not None:
-        space, members = plan.members(books)
+        space, members = plan.members(books, growing)
+        if not members:
+            return done
         search, roll = BasicVariantGenerator(points_to_evaluate=members), [Roll(books)]
     budget = Budget({unit: amount * ask.parallel for unit, amount in each.items()})
 
@@ -199,6 +214,32 @@ def _conduct(
     return sorted(books.done, key=lambda trial: trial.number)
 
 
+def _growing(ledger: Ledger, done: list[Trial], context: Context) -> list[Member]:
+    """The members of a population that were left when it was killed."""
+    ended = {trial.number for trial in done}
+    growing = [member for member in ledger.members() if member.number not in ended]
+    if growing:
+        looks = ", ".join(str(member.looks) for member in growing)
+        context.remark(f"goes on with {len(growing)} members, after {looks} looks")
+    return growing
+
+
+def _open_early(keeper: Any, over: threading.Event, seconds: float) -> None:
+    """Opens a model after so many seconds, while others are trained: to import its engine takes seconds on a busy
+    machine, which are not there at the end."""
+    import ray
+
+    from framework.contest.attempt import unpack
+
+    with suppress(ray.exceptions.RayError):  # the keeper has gone: the sweep is over
+        while not over.wait(seconds):
+            _, packed = ray.get(keeper.best.remote())
+            if packed is not None:
+                unpack(packed)
+                return
+            seconds = EARLY_SECONDS
+
+
 def _wait(run: Callable[[], None], *, until: float) -> None:
     """Runs Tune until it returns, or past its time without it.
 
@@ -218,33 +259,3 @@ def _wait(run: Callable[[], None], *, until: float) -> None:
     thread.join(None if until == math.inf else max(0.0, until - time.time()))
     if wrong:
         raise wrong[0]
-
-
-def share(inner: Resources) -> dict[str, float]:
-    """What the process of one trial takes; next to nothing where it only conducts workers of its own."""
-    if inner.apart:
-        return {"CPU": ENOUGH}
-    return {"CPU": inner.cpus} | ({"GPU": inner.gpus} if inner.gpus else {})
-
-
-class Budget:
-    """While it is open, Tune asks Ray for plain actors within a budget.
-
-    Its own way are placement groups, which would outlive a sweep whose process is killed, and keep their CPUs for as
-    long as the contest's job lasts. Ray Tune 2.60 has no parameter for it.
-    """
-
-    def __init__(self, total: dict[str, float]) -> None:
-        self.total = total
-
-    def __enter__(self) -> None:
-        from ray.air.execution import FixedResourceManager
-        from ray.tune.execution import tune_controller
-
-        self.before = tune_controller.PlacementGroupResourceManager
-        tune_controller.PlacementGroupResourceManager = lambda: FixedResourceManager(self.total)
-
-    def __exit__(self, *_: object) -> None:
-        from ray.tune.execution import tune_controller
-
-        tune_controller.PlacementGroupResourceManager = self.before

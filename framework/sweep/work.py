@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cluster.user_error import UserError
-from framework.attempt import pack
 from framework.contender import Contender, Context
+from framework.contest.attempt import pack
 from framework.data.frame import Fold
 from framework.metric import metric
 from framework.scratch import scratch
@@ -17,6 +17,7 @@ from framework.search_space import changes, settled
 from framework.sweep.trial import written
 
 if TYPE_CHECKING:
+    from framework.sweep.ledger import Ledger
     from framework.sweep.population import Population
 
 PREFIX = "valid_"  # of what contenders report from the validation rows
@@ -40,6 +41,7 @@ class Told:
     threads: int
     gpus: float
     population: "Population | None" = None
+    ledger: "Ledger | None" = None  # of a population's members
 
 
 def work(config: dict[str, Any], told: Told) -> None:
@@ -103,8 +105,9 @@ class Ladder:
         loss = loss_of(metrics)
         if loss is None or math.isnan(loss):
             return
-        self.best, self.step = min(self.best, loss), step + 1
-        if self.step in self.rungs:
+        before, self.step = self.step, step + 1
+        self.best = min(self.best, loss)
+        if any(before < rung <= self.step for rung in self.rungs):  # a group of workers may skip one
             self.ask(self.step, self.best)
 
 

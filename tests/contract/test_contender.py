@@ -55,6 +55,8 @@ def quick(name: str, kind: str) -> Contender:
         return made(contenders.XGBoost(rounds=20), folds=3)
     if name == "Calibrated":
         return made(contenders.Linear(bends=False, strength=0.3), folds=2)
+    if name == "Crossed":
+        return made(contenders.XGBoost(rounds=20))
     if name == "Tuned":
         return made(contenders.Linear(bends=False), trials=2, search="random", scheduler=None)
     if name not in BORROWED:

@@ -14,12 +14,12 @@ from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.naive_bayes import GaussianNB
 from sklearn.preprocessing import StandardScaler
 
-from framework.attempt import pack, unpack
 from framework.calibration import Calibration, CalibrationError, calibrate, learn
 from framework.contender import Context
 from framework.contenders import Linear
 from framework.contenders.calibrated import Calibrated
 from framework.contenders.forest import ExtraTrees
+from framework.contest.attempt import pack, unpack
 from framework.data.frame import Truth
 from framework.data.load import load
 from framework.metric import metric
@@ -165,3 +165,31 @@ def test_rows_in_order_of_time_are_held_out_at_the_end():
     remarks: list[str] = []
     Calibrated(ExtraTrees(trees=2, leaf_rows=1), method="platt").fit(split.fold, Context(teller=remarks.append))
     assert "no way" not in remarks[0]
+
+
+def test_a_map_that_costs_the_contest_s_own_metric_is_left_out(sure):
+    told, y, _, _ = sure
+    truth = Truth(y=y, classes=2)
+    ranked = metric("roc_auc")
+    assert calibrate(told, truth, method="isotonic").calibration.method == "isotonic"
+    assert calibrate(told, truth, method="isotonic", scored=ranked).calibration == Calibration()  # it makes ties
+    found = calibrate(told, truth, scored=ranked)
+    assert found.calibration.method in ("platt", "temperature")
+    assert ranked.score(truth, found.calibration.apply(told)) == pytest.approx(ranked.score(truth, told), abs=1e-4)
+    for name in ("log_loss", "accuracy"):
+        kept = calibrate(told, truth, scored=metric(name))
+        assert kept.calibration.method != "none"
+        assert not metric(name).better(metric(name).score(truth, told), metric(name).score(truth, kept.crossed))
+    assert found.after == BRIER.score(truth, found.crossed)
+
+
+def test_of_very_many_rows_a_part_is_learned_from():
+    random = np.random.default_rng(0)
+    p = random.beta(2, 3, 60_000)
+    y = (random.random(len(p)) < p).astype(int)
+    sharp = p**3 / (p**3 + (1 - p) ** 3)
+    began = time.time()
+    found = calibrate(np.column_stack([1 - sharp, sharp]), Truth(y=y, classes=2))
+    assert time.time() - began < 20
+    assert found.calibration.apply(np.column_stack([1 - sharp, sharp]))[:, 1] == pytest.approx(p, abs=0.03)
+    assert len(found.crossed) == len(y)

@@ -12,12 +12,12 @@ from framework.contender import Contender, Context
 from framework.contenders.blend import Blend
 from framework.contenders.linear import Linear
 from framework.contenders.neighbours import Neighbours
+from framework.contest.ranked_on import RankedOn
 from framework.data.kfold import k_fold
 from framework.data.load import load
 from framework.data.split import Split
 from framework.gain import gain
 from framework.leaderboard import Entry, Leaderboard
-from framework.ranked_on import RankedOn
 from framework.statistics import Interval
 
 SUGAR = load(load_diabetes(as_frame=True).frame, target="target", kind="regression")

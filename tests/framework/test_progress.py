@@ -3,8 +3,8 @@
 import io
 import time
 
-from framework.attempt import Report
 from framework.contenders import Constant, Linear
+from framework.contest.attempt import Report
 from framework.leaderboard import Entry, Failure
 from framework.progress import Lines, Live, Terminal, watch
 from framework.statistics import Interval

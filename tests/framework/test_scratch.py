@@ -13,7 +13,7 @@ import pytest
 
 from cluster.connect import Session
 from framework import load
-from framework.race import Done, Lost, Race
+from framework.contest.race import Done, Lost, Race
 from framework.scratch import scratch, sweep
 from tests.awkward import Deaf, Killed
 

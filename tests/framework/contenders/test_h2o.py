@@ -56,8 +56,9 @@ def churn() -> tuple[Fold, Frame]:
 def model(ray_session: Session, tmp_path_factory: pytest.TempPathFactory) -> H2OModel:
     home = tmp_path_factory.mktemp("fit")
     remarks: list[str] = []
-    fitted = QUICK.fit(churn()[0], Context(seed=3, folder=home, checkpoints=f"{home}/kept", teller=remarks.append))
-    left = pd.read_csv(home / "kept" / "h2o_leaderboard.csv")
+    kept: dict[str, bytes] = {}
+    fitted = QUICK.fit(churn()[0], Context(seed=3, folder=home, keeper=kept.__setitem__, teller=remarks.append))
+    left = pd.read_csv(io.BytesIO(kept["h2o_leaderboard.csv"]))
     assert left["model_id"].tolist() == fitted.table["model_id"].tolist()
     assert remarks == [f"the best of 2 models by H2O's cross-validation, a {fitted.board[0]['algo']}"]
     return fitted

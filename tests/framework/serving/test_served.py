@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from framework.conformal import Band
 from framework.data.schema import SchemaError
 from framework.data.source import read
 from framework.predictor import Predictor
+from framework.serving.openapi import document
 from framework.serving.request import RequestError, Row
 from framework.serving.served import Served
 
@@ -101,3 +103,19 @@ def test_rows_that_a_model_chokes_on_fail_alone(cars: Path) -> None:
     assert "too large" in str(huge)
     assert isinstance(broken, RequestError)
     assert broken.status == 500
+
+
+def test_intervals_are_in_the_answer_and_in_its_description(cars: Path) -> None:
+    plain = Predictor.open(cars)
+    assert plain.band is None
+    served = Served("cars", "cars", None, replace(plain, band=Band(0.8, (1.5,))))
+    (answer,) = served.score([[served.example()]])
+    assert isinstance(answer, dict)
+    item = answer["predictions"][0]
+    assert item["prediction_low"] == item["prediction"] - 1.5
+    assert item["prediction_high"] == item["prediction"] + 1.5
+    for each, names in ((served, list(item)), (Served("cars", "cars", None, plain), ["prediction"])):
+        answers = document([each], secured=False)["components"]["schemas"]["cars.answer"]["properties"]
+        described = answers["predictions"]["items"]
+        assert list(described["properties"]) == described["required"] == names
+    assert "80 times in 100" in str(document([served], secured=False))

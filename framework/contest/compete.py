@@ -9,7 +9,7 @@ from cluster.resources import Resources
 from cluster.user_error import UserError
 from framework.contender import Contender
 from framework.contenders.ensemble import Ensemble
-from framework.contest_state import ContestState
+from framework.contest.state import ContestState
 from framework.data.kfold import held_out
 from framework.data.split import Split
 from framework.leaderboard import Leaderboard
@@ -52,6 +52,8 @@ def compete(
     these rows, each predicted by the model that has not seen it, and its model is the mean of its folds'. A contender
     whose folds cannot all be done in time is ranked no further than its first; where that is so for all, the first
     fold's rows are those ranked on. 1: the split's own validation rows. None: as rows, time and CPUs allow.
+    A winner's probabilities are calibrated where that helps; its values and forecasts come with 90 % intervals.
+    Rows in order of time: each fold is the next block, learned from its past alone, and the winner is fit on all.
     refit: fit the winner once more on train and validation rows together, where time allows and one model is one fit.
     prefer: "simple": of the entries not told apart from the best that of the fewest and smallest models wins; "fast":
     that which answers soonest.
@@ -80,6 +82,8 @@ def compete(
 
 
 def _check(contenders: Sequence[Contender], split: Split, session: Session) -> None:
+    import ray
+
     if not contenders:
         raise ContestError("no contender entered. Pass at least one, or framework.lineup.line_up(split).")
     names = [contender.name for contender in contenders]
@@ -93,10 +97,10 @@ def _check(contenders: Sequence[Contender], split: Split, session: Session) -> N
                 f"{member.name!r} enters with other settings than an ensemble's member of that name. Give one another "
                 f"name: replace(it, name=…)."
             )
-    kind = split.problem.kind
+    kind, nodes = split.problem.kind, [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for contender in [*contenders, *members]:
         if kind not in contender.kinds:
             takes = ", ".join(sorted(contender.kinds))
             raise ContestError(f"{contender.name} cannot answer a {kind} question; it takes {takes}. Leave it out.")
-        contender.resources.check(session.resources, who=contender.name)
+        contender.resources.check(session.resources, who=contender.name, nodes=nodes)
     metric(split.problem.metric).check(kind)

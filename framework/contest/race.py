@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from framework.attempt import Crash, Fit, Report, Reports, attempt
 from framework.contender import Contender
+from framework.contest.attempt import Crash, Fit, Report, Reports, attempt
 from framework.data.frame import Fold
 from framework.scratch import sweep
 
@@ -195,7 +195,7 @@ def _outcome(told: Any, runner: _Runner) -> Done | Lost:
     except ray.exceptions.RayError as error:
         return lost("killed", str(error).strip().splitlines()[0])
     if isinstance(fit, Crash):
-        return lost("out of memory" if fit.type == "MemoryError" else "failed", str(fit), fit.traceback)
+        return lost(fit.status, str(fit), fit.traceback)
     return Done(runner.contender, fit, runner.packed, runner.refit, runner.held)
 
 

@@ -11,22 +11,33 @@ from pathlib import Path
 import numpy as np
 
 from cluster.user_error import UserError
-from framework.contender import Contender, Context, Model
+from framework.contender import Contender, Context, Model, OutOfTimeError
 from framework.data.frame import Fold
+from framework.kept import Files, Kept
 from framework.scratch import scratch
 from framework.sweep.trial import Trial
 
-CLOSE_SECONDS = 1.0  # how long a fit's last reports may take; a lost actor must not hold its model back
+CLOSE_SECONDS = 5.0  # how long a fit's last reports may take: their actor may just be starting, or be lost
 FLUSH_SECONDS = 0.3  # how often a fit's reports travel to the driver
+LATE_SECONDS = 0.5  # before its deadline a fit counts as ended by it, when it gives up with a sentence
 
 
 @dataclass(frozen=True)
 class Crash:
-    """An exception as text: its class may not exist, or not unpickle, where the contest runs."""
+    """An exception as text: its class may not exist, or not unpickle, where the contest runs.
+
+    late: it is the deadline's doing: the fit gave up for want of time.
+    """
 
     type: str
     message: str
     traceback: str
+    late: bool = False
+
+    @property
+    def status(self) -> str:
+        """As in `leaderboard.Failure`."""
+        return "out of time" if self.late else "out of memory" if self.type == "MemoryError" else "failed"
 
     def __str__(self) -> str:
         first = self.message.strip().splitlines()
@@ -36,7 +47,8 @@ class Crash:
 @dataclass(frozen=True)
 class Fit:
     """What a finished fit tells: its predictions on the validation rows, its seconds, itself as it would be refit, and
-    what it had to remark. bytes: of the model's files; answering: seconds that the validation rows took."""
+    what it had to remark. bytes: of the model's files; answering: seconds that the validation rows took; kept: the
+    files that it leaves beside the model, by their names."""
 
     predicted: np.ndarray = field(repr=False)
     seconds: float
@@ -44,6 +56,7 @@ class Fit:
     remarks: tuple[str, ...] = ()
     bytes: int = 0
     answering: float = 0.0
+    kept: Files = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -100,18 +113,19 @@ def attempt(
     sender = _Sender(Report(contender.name, pooled, 0, {}, began, held=held[0] if held else 0), reports)
     sender.send([sender.first])
     given = fold.pooled() if pooled else fold if held is None else fold.holding(held[1])
-    asked = contender.resources
+    asked, end = contender.resources, min(deadline, began + seconds)
     try:
         with scratch(race) as folder:
             context = Context(
                 seed=seed,
-                deadline=min(deadline, began + seconds),
+                deadline=end,
                 folder=folder,
                 threads=max(1, int(asked.cpus)),
                 gpus=asked.gpus,
                 sink=sender.keep,
                 teller=sender.remark,
                 counter=sender.count,
+                keeper=sender.store,
                 checkpoints=checkpoints,
             )
             model = contender.fit(given, context)
@@ -122,9 +136,11 @@ def attempt(
         predicted = opened.predict((fold if pooled else given).valid.X)
         answering = time.time() - asked_at
         settled = contender.settled(model)
-        return Fit(predicted, seconds, settled, tuple(sender.remarks), len(packed), answering), packed
+        told = Fit(predicted, seconds, settled, tuple(sender.remarks), len(packed), answering, sender.files.files)
+        return told, packed
     except UserError as error:  # a sentence for a person, whatever its class is called
-        return Crash("", str(error), traceback.format_exc()), b""
+        late = isinstance(error, OutOfTimeError) or time.time() > end - LATE_SECONDS
+        return Crash("", str(error), traceback.format_exc(), late), b""
     except Exception as error:  # the border between a contender and its contest
         return Crash(type(error).__name__, str(error), traceback.format_exc()), b""
     finally:
@@ -161,6 +177,7 @@ class _Sender:
         self.reports = reports
         self.kept: list[Report] = []
         self.remarks: list[str] = []
+        self.files = Kept()
         self.sent = time.time()
 
     def keep(self, step: int, metrics: dict[str, float]) -> None:
@@ -178,6 +195,10 @@ class _Sender:
         self.remarks.append(sentence)
         self.kept.append(replace(self.first, time=time.time(), remark=sentence))
         self.flush()
+
+    def store(self, name: str, content: bytes) -> None:
+        if wrong := self.files.add(name, content):
+            self.remark(wrong)
 
     def flush(self) -> None:
         if self.kept:

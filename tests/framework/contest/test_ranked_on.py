@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.datasets import load_wine
 
+from framework.contest.ranked_on import RankedOn
 from framework.data.kfold import k_fold
 from framework.data.load import load
-from framework.ranked_on import RankedOn
 
 FOLD = load(load_wine(as_frame=True).frame, target="target", kind="multiclass").fold
 
