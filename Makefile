@@ -19,8 +19,7 @@ demo: .venv/main-job  ## the main job on real data: a contest of two minutes, it
 
 test: .venv/all system horovod envs  ## every test, the recipes and the notebooks; what runs in Ray's workers is measured too
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest -n 2 --dist loadfile -m "not alone"
-	.venv/bin/coverage run -m pytest -m alone
+	.venv/bin/coverage run -m pytest -n 2 --dist loadgroup
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report --fail-under 85
 

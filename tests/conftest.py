@@ -8,6 +8,25 @@ import pytest
 
 from cluster.connect import Session, connect
 
+RAYS = {"ray_session", "ray_of_two"}
+APART = {"H2O", "Horovod", "TorchDDP", "Tuned", "XGBoostRay"}  # contenders that need one, where a test's case has one
+FOLDERS = {"cluster", "notebooks", "recipes", "serving", "training"}  # whose tests start Rays and clusters themselves
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On two processes (`make test`) all that starts a Ray, a cluster or a JVM runs in one of them, in turn, and all
+    else in the other: two Rays at once would starve each other on two cores."""
+    for item in items:
+        if _starts_ray(item):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+def _starts_ray(item: pytest.Item) -> bool:
+    asked, case = set(getattr(item, "fixturenames", ())), getattr(item, "callspec", None)
+    name = case.params.get("name") if case else None
+    return bool(asked & RAYS) or bool(FOLDERS & set(item.path.parts)) or name in APART
+
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[Session]:

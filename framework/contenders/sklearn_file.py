@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 TYPES_OF = ("sklearn.", "skrub.", "numpy.", "pandas.", "scipy.")  # classes of these; functions of none of them
-PARTS_OF = "framework.contenders."  # classes and functions
+PARTS_OF = ("framework.contenders.", "framework.features.")  # classes and functions
 FUNCTIONS = frozenset({"scipy._lib.array_api_compat.numpy._aliases.asarray"})  # a spline of scipy carries it along
 
 

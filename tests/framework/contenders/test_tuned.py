@@ -195,7 +195,7 @@ def test_a_rung_that_a_group_of_workers_skipped_is_asked_at_the_step_after() -> 
 def test_a_population_that_is_killed_goes_on_with_its_members_to_the_best_of_them(
     ray_session: Session, fold: Fold, tmp_path: Path
 ) -> None:
-    net = TorchDDP(net="mlp", looks=60, shape=(("width", 16),))
+    net = TorchDDP(net="mlp", looks=150, shape=(("width", 16),))
     tuned, place, pid = Tuned(net, trials=2, search="pbt", parallel=2), tmp_path / "trials", tmp_path / "pid"
 
     def first(fold: Fold) -> None:

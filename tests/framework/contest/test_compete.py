@@ -104,7 +104,6 @@ def test_the_winner_survives_being_saved(board: Leaderboard, tmp_path: Path) -> 
     assert before.equals(after)
 
 
-@pytest.mark.alone
 def test_contenders_that_misbehave_are_rows_with_their_reasons(split: Split, ray_session: Session) -> None:
     began = time.time()
     board = compete([Linear(), Raises(), Killed(), Hungry(), Undefined(), Deaf()], split, minutes=0.35)

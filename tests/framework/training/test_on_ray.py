@@ -62,7 +62,7 @@ def living() -> dict[str, str]:
     return {key: actor["ActorClassName"] for key, actor in actors().items() if actor["State"] != "DEAD"}
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
+def wait_until(holds: Callable[[], bool], seconds: float = 120.0) -> bool:
     until = time.time() + seconds
     while time.time() < until:
         if holds():
@@ -129,7 +129,7 @@ def test_a_killed_fit_leaves_no_actor_and_no_cpu_taken(ray_session: Session, tmp
         on_ray.run(counted, {"steps": 1, "hang": 0}, engine="torch", resources=ONE, context=context)
 
     running = ray.remote(num_cpus=0, max_retries=0)(fit).remote(str(tmp_path))
-    assert wait_until(lambda: "RayTrainWorker" in alive(others), 60)
+    assert wait_until(lambda: "RayTrainWorker" in alive(others))
     ray.cancel(running, force=True)
     assert wait_until(lambda: not alive(others)), alive(others)
     assert wait_until(lambda: ray.available_resources().get("CPU") == 2.0)
