@@ -19,7 +19,9 @@ demo: .venv/main-job  ## the main job on real data: a contest of two minutes, it
 
 test: .venv/all system horovod envs  ## every test, the recipes and the notebooks; what runs in Ray's workers is measured too
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest -n 2 --dist loadgroup
+	.venv/bin/coverage run -m pytest -m "not ray" > .tests-without-ray.log 2>&1 & without=$$!; \
+	.venv/bin/coverage run -m pytest -m ray; failed=$$?; \
+	wait $$without || failed=1; cat .tests-without-ray.log; exit $$failed
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report --fail-under 85
 

@@ -15,11 +15,11 @@ FOLDERS = {"cluster", "notebooks", "recipes", "serving", "training"}  # whose te
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On two processes (`make test`) all that starts a Ray, a cluster or a JVM runs in one of them, in turn, and all
-    else in the other: two Rays at once would starve each other on two cores."""
+    """`make test` runs all that starts a Ray, a cluster or a JVM in one process, in turn, and all else in another: two
+    Rays at once would starve each other on two cores."""
     for item in items:
         if _starts_ray(item):
-            item.add_marker(pytest.mark.xdist_group("ray"))
+            item.add_marker(pytest.mark.ray)
 
 
 def _starts_ray(item: pytest.Item) -> bool:

@@ -36,7 +36,7 @@ from framework.data.frame import Fold, Frame
 from framework.data.load import load
 from framework.metric import metric
 
-pytestmark = pytest.mark.xdist_group("ray")  # it starts a JVM
+pytestmark = pytest.mark.ray  # it starts a JVM
 
 QUICK = H2O(models=2, folds=2, algorithms=("GLM", "GBM"))
 PATIENCE = 120.0  # for what takes seconds on a quiet machine

