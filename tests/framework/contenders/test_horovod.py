@@ -18,6 +18,8 @@ from framework.contenders.torch_ddp import TorchDDP
 from framework.data.frame import Fold, Frame
 from framework.data.load import load
 
+pytestmark = pytest.mark.ray  # it starts Horovod on Ray
+
 ROOT = Path(__file__).parents[3]
 SMALL = {"net": "mlp", "workers": 2, "looks": 4, "batch": 64, "accumulate": 2, "checkpoint_steps": 5}
 
@@ -64,8 +66,6 @@ sys.modules["horovod"] = None
 from pathlib import Path
 import numpy as np, pandas as pd
 from framework.contenders.store import open_model
-
-pytestmark = pytest.mark.ray  # it starts Horovod on Ray
 home = Path(sys.argv[1])
 np.save(home / "told.npy", open_model(home / "model").predict(pd.read_parquet(home / "rows.parquet")))
 """

@@ -35,12 +35,12 @@ from framework.data.load import load
 from framework.data.split import Split
 from framework.data.stream import stream
 
+pytestmark = pytest.mark.ray  # it starts a Ray of its own
+
 ROOT = Path(__file__).parents[3]
 SETTINGS = {"rounds": 60, "learning_rate": 0.1, "subsample": 1.0, "columns": 1.0}
 FAR = '''
 from framework.contenders.xgboost_ray import boost
-
-pytestmark = pytest.mark.ray  # it starts a Ray of its own
 
 def both(arrays, *, tell, parcels, **facts):
     """The booster, and what it says over there: as margins, since links are rounded differently."""
