@@ -11,6 +11,13 @@ class ResourcesError(UserError):
     """The cluster can never give what was asked: Ray itself would wait for ever."""
 
 
+def living_nodes() -> list[dict[str, float]]:
+    """The nodes of the cluster that this process is connected to, each by Ray's own totals of it."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
 @dataclass(frozen=True)
 class Resources:
     """What one fit asks for: `workers` processes, each with these CPUs, GPUs and gigabytes.

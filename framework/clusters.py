@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cluster.tasks import cancel
 from framework.contender import Contender, Context, Model
 from framework.data.frame import Fold
 from framework.profiles import Profiles, profiles
@@ -116,7 +117,7 @@ def _drawn(contenders: Mapping[str, Contender], fold: Fold, *, seconds: float, s
     running = {name: draw.remote(each, held, seconds / waves, seed) for name, each in contenders.items()}
     ready, open_ = ray.wait(list(running.values()), num_returns=len(running), timeout=max(0.0, late - time.time()))
     for task in open_:
-        ray.cancel(task, force=True)
+        cancel(task)
     found: dict[str, Stability] = {}
     for name, task in running.items():
         if task in ready:

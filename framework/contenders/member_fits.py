@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster.tasks import cancel
 from framework.contender import Contender, Context, Model
 from framework.contenders.ensemble import lent, sentence
 from framework.contenders.inner_folds import Part
@@ -112,12 +113,9 @@ def _side_by_side(
 
 
 def _end(running: list[Any]) -> None:
-    """Kills what still runs. Ray 2.60 aborts this process when it cancels a task whose answer has just come."""
-    import ray
-
+    """Kills what still runs."""
     for left in running:
-        if not ray.wait([left], timeout=0)[0]:
-            ray.cancel(left, force=True)
+        cancel(left)
 
 
 def _far(

@@ -15,6 +15,7 @@ import numpy as np
 from cluster.env import Env
 from cluster.far import Tell
 from cluster.resources import Resources
+from cluster.tasks import cancel
 from cluster.user_error import UserError
 from cluster.wire import Arrays, Facts, archive, unarchive
 
@@ -152,7 +153,7 @@ def share_out(native: "Native", rows: "Rows", parts: int, *, cpus: float, deadli
         ray.get([*counts], timeout=max(0.0, deadline - time.time()) if deadline != float("inf") else None)
     except ray.exceptions.GetTimeoutError as error:
         for reference in counts:
-            ray.cancel(reference, force=True)
+            cancel(reference)
         raise XGBoostRayError(
             f"{len(rows):,} rows were not read by {parts} task(s) until the deadline. Give it more minutes or workers."
         ) from error

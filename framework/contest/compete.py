@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from cluster.connect import Session, connect
-from cluster.resources import Resources
+from cluster.resources import Resources, living_nodes
 from cluster.user_error import UserError
 from framework.contender import Contender
 from framework.contenders.ensemble import Ensemble
@@ -46,14 +46,14 @@ def compete(
     time.time(), which then counts.
     A contender that raises, is killed, or runs out of memory or time is a row with its reason. Ctrl-C ends the
     contest with the leaderboard so far. The winner is the entry with the best validation score, or a blend that is not
-    told apart from it.
+    told apart from it. Its probabilities are calibrated where that helps, its values come with 90 % intervals.
     workers: CPUs that fits may use at once; all of the cluster's by default.
     folds: from 2, every contender is fit once for each fold of train and validation rows together, ranked on all of
     these rows, each predicted by the model that has not seen it, and its model is the mean of its folds'. A contender
-    whose folds cannot all be done in time is ranked no further than its first; where that is so for all, the first
-    fold's rows are those ranked on. 1: the split's own validation rows. None: as rows, time and CPUs allow.
-    A winner's probabilities are calibrated where that helps; its values and forecasts come with 90 % intervals.
-    Rows in order of time: each fold is the next block, learned from its past alone, and the winner is fit on all.
+    whose folds cannot all be done in time is ranked no further than its first; where one of these is clearly better
+    there than all that are done, the first fold's rows are those ranked on. Rows in order of time: each fold is a block
+    learned from its past alone, and the winner is fit on all. 1: the split's own validation rows. None: as rows, time
+    and CPUs allow.
     refit: fit the winner once more on train and validation rows together, where time allows and one model is one fit.
     prefer: "simple": of the entries not told apart from the best that of the fewest and smallest models wins; "fast":
     that which answers soonest.
@@ -82,8 +82,6 @@ def compete(
 
 
 def _check(contenders: Sequence[Contender], split: Split, session: Session) -> None:
-    import ray
-
     if not contenders:
         raise ContestError("no contender entered. Pass at least one, or framework.lineup.line_up(split).")
     names = [contender.name for contender in contenders]
@@ -97,7 +95,7 @@ def _check(contenders: Sequence[Contender], split: Split, session: Session) -> N
                 f"{member.name!r} enters with other settings than an ensemble's member of that name. Give one another "
                 f"name: replace(it, name=…)."
             )
-    kind, nodes = split.problem.kind, [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    kind, nodes = split.problem.kind, living_nodes()
     for contender in [*contenders, *members]:
         if kind not in contender.kinds:
             takes = ", ".join(sorted(contender.kinds))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cluster.resources import living_nodes
 from framework.contender import Contender
 from framework.contenders.ensemble import Ensemble
 
@@ -18,9 +19,7 @@ def entrants(single: Sequence[Contender], ensembles: Sequence[Ensemble], *, cpus
 def _spread(contenders: list[Contender], cpus: float) -> list[Contender]:
     """Contenders with more CPUs each where there are fewer of them than CPUs, so that none idles; no fit is given more
     than one node has."""
-    import ray
-
-    widest = max(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
+    widest = max(node.get("CPU", 0.0) for node in living_nodes())
     each = float(min(cpus // max(1, sum(c.resources.workers for c in contenders)), widest))
     if each <= 1:
         return contenders

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from cluster.tasks import cancel
 from framework.contender import Contender
 from framework.contest.attempt import Crash, Fit, Report, Reports, attempt
 from framework.data.frame import Fold
@@ -145,7 +146,7 @@ class Race:
         ended = [_outcome(told, self.running.pop(told)) for told in ready]
         for told, runner in list(self.running.items()):
             if time.time() > runner.limit:
-                _cancel(told)
+                cancel(told)
                 self.running.pop(told)
                 waited = runner.began is None
                 reason = "it got no CPU of the cluster" if waited else f"not done after its {runner.seconds:.0f} s"
@@ -155,7 +156,7 @@ class Race:
     def stop(self, why: str) -> list[Lost]:
         """Ends all that runs."""
         for told in self.running:
-            _cancel(told)
+            cancel(told)
         lost = [Lost(r.contender, "not finished", why, r.lasted, r.refit) for r in self.running.values()]
         self.running.clear()
         return lost
@@ -210,14 +211,6 @@ def _outcome(told: Any, runner: _Runner) -> Done | Lost:
     if isinstance(fit, Crash):
         return lost(fit.status, str(fit), fit.traceback)
     return Done(runner.contender, fit, runner.packed, runner.refit, runner.held)
-
-
-def _cancel(told: Any) -> None:
-    """Kills a task that still runs. Ray 2.60 aborts this process when it cancels one whose answer has just come."""
-    import ray
-
-    if not ray.wait([told], timeout=0)[0]:
-        ray.cancel(told, force=True)
 
 
 def _cpus(contender: Contender) -> float:

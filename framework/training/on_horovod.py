@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from cluster.resources import Resources
+from cluster.resources import Resources, living_nodes
 from cluster.user_error import UserError
 from framework.contender import Context
 from framework.training.failure import HorovodLostError, TrainingError
@@ -61,7 +61,7 @@ def run(
 
     asked = replace(resources, workers=fewest or resources.workers)
     asked.check(ray.cluster_resources(), who="Horovod")
-    asked.check_nodes((node["Resources"] for node in ray.nodes() if node["Alive"]), who="Horovod")
+    asked.check_nodes(living_nodes(), who="Horovod")
     checkpoints = shelf_of(context.checkpoints).uri if context.checkpoints else None
     here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}
     mailbox = ray.remote(Mailbox).options(num_cpus=0, label_selector=here).remote()

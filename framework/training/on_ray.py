@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
-from cluster.resources import Resources
+from cluster.resources import Resources, living_nodes
 from framework.contender import Context
 from framework.training.failure import TrainingError, of_controller, of_workers
 from framework.training.memory import WORKER_ENVIRONMENT
@@ -134,7 +134,7 @@ def _check(resources: Resources, fewest: int | None) -> None:
         raise TrainingError(f"fewest={fewest} is not between 1 and workers={resources.workers}. Change one of them.")
     asked = replace(resources, workers=least)
     asked.check(ray.cluster_resources(), who="the training run")
-    asked.check_nodes((node["Resources"] for node in ray.nodes() if node["Alive"]), who="the training run")
+    asked.check_nodes(living_nodes(), who="the training run")
     held = 0.0
     with suppress(AssertionError):  # a driver is assigned nothing, and may not ask
         held = float(ray.get_runtime_context().get_assigned_resources().get("CPU", 0.0))
