@@ -133,7 +133,7 @@ def outcome(board: Leaderboard) -> Outcome:
         np.nanstd(resample(scored, rows, [told], seed=board.split.seed).scores[:, 0])
         for rows, told in ((ranked.truth, entry.predicted), (truth, winner.predicted))
     ]
-    better = entry.score - winner.test_score if scored.direction == "max" else winner.test_score - entry.score
+    better = scored.sign * (entry.score - winner.test_score)
     return Outcome(winner.name, entry.score, winner.test_score, better / math.hypot(*spreads), truth, winner.predicted)
 
 

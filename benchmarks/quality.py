@@ -117,7 +117,7 @@ def main() -> None:
                 scored = metric(table.metric)
                 floors = {"linear": linear_floor(split), "xgboost": boosted_floor(split)}
                 scores = {name: scored.score(split.test.truth, each) for name, each in floors.items()}
-                best = max(scores, key=lambda n: scores[n] if scored.direction == "max" else -scores[n])
+                best = max(scores, key=lambda n: scored.sign * scores[n])
                 score = scored.score(split.test.truth, predicted)
                 same = noise(scored, split.test.truth, predicted, floors[best], seed=seed)
                 under = scored.better(scores[best], score)

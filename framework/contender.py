@@ -127,3 +127,12 @@ class Contender(Protocol):
     def settled(self, model: Model) -> "Contender":
         """Itself with what early stopping found written into its fields, ready to fit once more on all rows."""
         ...
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A contender whose settings may contradict one another, which it can say before anything is fit."""
+
+    def check(self) -> None:
+        """Raises the UserError that `fit` would."""
+        ...

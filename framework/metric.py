@@ -41,6 +41,11 @@ class Metric:
     kinds: frozenset[Kind]
     formula: Formula
 
+    @property
+    def sign(self) -> int:
+        """1 where more is better, else -1: what scores are multiplied by to be compared."""
+        return 1 if self.direction == "max" else -1
+
     def score(self, truth: Truth, predicted: np.ndarray) -> float:
         """The score of probabilities (rows, classes), values (rows,) or cluster labels (rows,).
 
@@ -54,7 +59,7 @@ class Metric:
         """Whether score `a` beats score `b`; any number beats nan."""
         if math.isnan(a) or math.isnan(b):
             return not math.isnan(a)
-        return a > b if self.direction == "max" else a < b
+        return self.sign * a > self.sign * b
 
     def check(self, kind: Kind) -> None:
         """Raises MetricError when this metric cannot score such a question, naming those that can."""

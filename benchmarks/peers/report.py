@@ -32,7 +32,7 @@ class Round:
 
     def ranks(self, tools: Sequence[str]) -> dict[str, float]:
         """1 is best; equal scores share their ranks' mean; who gave no answer is last."""
-        sign = -1.0 if metric(self.metric).direction == "max" else 1.0
+        sign = -metric(self.metric).sign
         losses = np.array([sign * self.score(tool) for tool in tools])
         losses[np.isnan(losses)] = np.inf
         better, equal = (losses < losses[:, None]).sum(axis=1), (losses == losses[:, None]).sum(axis=1)
@@ -44,7 +44,7 @@ class Round:
             return math.nan
         scored = metric(self.metric)
         drawn = resample(scored, self.truth, [self.predictions[OURS], self.predictions[tool]], seed=0, repeats=1000)
-        sign = 1.0 if scored.direction == "max" else -1.0
+        sign = scored.sign
         error = float((drawn.scores[:, 0] - drawn.scores[:, 1]).std())
         seen = sign * float(drawn.full[0] - drawn.full[1])
         return seen / error if error > 0 else 0.0

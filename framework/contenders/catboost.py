@@ -137,6 +137,13 @@ class CatBoostModel:
         told = np.asarray(self.booster.predict(rows, prediction_type=kind, thread_count=1), dtype=np.float64)
         return pair(told[:, 1]) if self.classes == 2 else told
 
+    def pool(self, X: pd.DataFrame) -> "catboost.Pool":
+        """Rows as the engine explains them."""
+        import catboost
+
+        places = [place for place, coded in enumerate(self.native.categorical) if coded]
+        return catboost.Pool(_columns(self.native, X), cat_features=places)
+
     def save(self, folder: Path) -> None:
         self.native.save(folder)
         self.booster.save_model(str(folder / BOOSTER), format="cbm")

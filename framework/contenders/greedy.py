@@ -34,7 +34,7 @@ def select(
     known = [name for name in names if math.isfinite(scores[name])]
     if not known:
         return {names[0]: 1.0}
-    ranked = sorted(known, key=lambda name: scores[name], reverse=scored.direction == "max")
+    ranked = sorted(known, key=lambda name: -scored.sign * scores[name])
     kept, best = ranked[:1], scores[ranked[0]]
     chosen = ranked[:start]
     total = np.sum([told[name] for name in chosen], axis=0)

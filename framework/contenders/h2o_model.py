@@ -32,7 +32,19 @@ class H2OModel:
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Raises JavaMissingError where there is no Java."""
-        mojo, places = self._mojo
+        told = self.mojo.score(self.inputs(X))
+        if self.classes:
+            return widen(told[:, 1:], np.array([h2o_rows.code(answer) for answer in self.mojo.answers]), self.classes)
+        return told[:, 0]
+
+    @property
+    def mojo(self) -> Mojo:
+        """The scorer. Raises JavaMissingError."""
+        return self._mojo[0]
+
+    def inputs(self, X: pd.DataFrame) -> np.ndarray:
+        """Rows as the MOJO takes them, shape (rows, its inputs)."""
+        _, places = self._mojo
         matrix = self.native.matrix(X)
         rows = np.empty((len(X), len(places)))
         for place, (column, codes) in enumerate(places):
@@ -42,10 +54,7 @@ class H2OModel:
             else:
                 gaps = np.isnan(values)
                 rows[:, place] = codes[np.where(gaps, -1, values).astype(np.int64)]
-        told = mojo.score(rows)
-        if self.classes:
-            return widen(told[:, 1:], np.array([h2o_rows.code(answer) for answer in mojo.answers]), self.classes)
-        return told[:, 0]
+        return rows
 
     @property
     def table(self) -> pd.DataFrame:

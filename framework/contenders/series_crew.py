@@ -24,6 +24,9 @@ READY = "ready"
 ENDING = 0.2  # seconds for a thread to see that its process is gone
 LONGEST_SEASON = 24  # beyond, exponential smoothing takes the season out first: it would have too many states
 SLOW = 150  # values from which ARIMA orders are compared by an approximation
+# Processes that wait for the next fit in this one: to start one takes two CPU seconds. They end with it, at the end of
+# their input.
+IDLE: "deque[subprocess.Popen[str]]" = deque()
 
 
 class SeriesCrewError(UserError):
@@ -56,19 +59,23 @@ def forecasts(
     waiting = deque(range(len(series)))
     told: dict[int, Told] = {}
     children: list[subprocess.Popen[str]] = []
+    spare: list[subprocess.Popen[str]] = []
     faults: list[str] = []
     ended = threading.Event()
 
     def serve() -> None:
         while waiting and not faults and not ended.is_set():
-            child = _start(log)
+            child, fresh = _child(log)
             children.append(child)
             if ended.is_set():
                 child.kill()
-            if child.stdout is None or child.stdin is None or child.stdout.readline().strip() != READY:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            if fresh and child.stdout.readline().strip() != READY:
                 if not ended.is_set():
                     faults.append(_last_line(log))
                 return
+            sound = fresh
             while waiting:
                 try:
                     place = waiting.popleft()
@@ -76,12 +83,19 @@ def forecasts(
                     child.stdin.write(json.dumps(asked) + "\n")
                     child.stdin.flush()
                     answer = json.loads(child.stdout.readline())
-                except (IndexError, OSError, ValueError):
-                    break  # nothing is left, or the process has died on this series: another takes the next one
+                except IndexError:  # another has taken the last one
+                    continue
+                except (OSError, ValueError):
+                    child.kill()
+                    if not sound:  # it had died before, of something else
+                        waiting.appendleft(place)
+                    break  # it has died on this series: another takes the next one
+                sound = True
                 if answer:
                     told[place] = Told(*(np.asarray(answer[name], dtype=np.float64) for name in ("ahead", "within")))
-            with suppress(OSError):
-                child.stdin.close()
+            else:
+                if not ended.is_set():
+                    spare.append(child)
 
     threads = [threading.Thread(target=serve, daemon=True) for _ in range(min(workers, len(series)))]
     with tempfile.TemporaryFile("a+", encoding="utf-8") as log:
@@ -92,15 +106,26 @@ def forecasts(
                 thread.join(max(0.0, deadline - time.time()) if math.isfinite(deadline) else None)
         finally:
             ended.set()
-            for child in list(children):
+            for child in [each for each in children if each not in spare]:
                 child.kill()
             for thread in threads:
                 thread.join(ENDING)
-            for child in children:
+            IDLE.extend(spare)
+            for child in [each for each in children if each not in spare]:
                 child.wait()
     if faults:
         raise SeriesCrewError(f"statsforecast does not start: {faults[0]} Install it: contenders[forecast].")
     return dict(told)
+
+
+def _child(log: IO[str]) -> "tuple[subprocess.Popen[str], bool]":
+    """A process, and whether it has been started for this."""
+    with suppress(IndexError):
+        while True:
+            child = IDLE.popleft()
+            if child.poll() is None:
+                return child, False
+    return _start(log), True
 
 
 def _start(log: IO[str]) -> "subprocess.Popen[str]":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from cluster.connect import Session, connect
 from cluster.resources import Resources, living_nodes
 from cluster.user_error import UserError
-from framework.contender import Contender
+from framework.contender import Checked, Contender
 from framework.contenders.ensemble import Ensemble
 from framework.contest.state import ContestState
 from framework.data.kfold import held_out
@@ -60,7 +60,8 @@ def compete(
     checkpoints: a folder or URI that every node reaches: distributed fits keep their checkpoints there, and a contest
     that finds some of an earlier one there goes on from them (same split and contenders: that is the caller's promise).
     Raises DataError for rows that cannot be dealt into folds; ContestError for an empty list, two of one name, or a
-    contender that cannot answer this kind of question; ResourcesError for a contender that the cluster can never hold.
+    contender that cannot answer this kind of question; ResourcesError for a contender that the cluster can never hold;
+    what `check` raises for one whose settings contradict one another, such as a sweep of an empty search space.
     """
     end = deadline if deadline is not None else time.time() + 60 * minutes
     check_preference(prefer)
@@ -101,4 +102,6 @@ def _check(contenders: Sequence[Contender], split: Split, session: Session) -> N
             takes = ", ".join(sorted(contender.kinds))
             raise ContestError(f"{contender.name} cannot answer a {kind} question; it takes {takes}. Leave it out.")
         contender.resources.check(session.resources, who=contender.name, nodes=nodes)
+        if isinstance(contender, Checked):
+            contender.check()
     metric(split.problem.metric).check(kind)

@@ -17,7 +17,7 @@ def promising(names: Sequence[str], answers: Mapping[str, np.ndarray], truth: Tr
     answers: everyone's, on the first fold's rows, whose truth is given; those of `names` are among them.
     """
     weights = select(answers, truth, metric)
-    sign = 1 if metric.direction == "max" else -1
+    sign = metric.sign
     scores = {name: sign * metric.score(truth, answers[name]) for name in names}
     return sorted(names, key=lambda name: (weights.get(name, 0.0), scores[name]), reverse=True)
 
@@ -32,6 +32,6 @@ def suffices(
     if not finished:
         return False
     scores = {name: metric.score(truth, each) for name, each in answers.items()}
-    best = (max if metric.direction == "max" else min)(scores, key=scores.__getitem__)
+    best = max(scores, key=lambda name: metric.sign * scores[name])
     noises = compare(metric, truth, answers, best, seed=seed)
     return any(name == best or not noises[name] < TIED for name in finished)

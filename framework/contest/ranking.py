@@ -72,7 +72,7 @@ class Ranking:
 
     def ranked(self) -> list[Entry]:
         """The entries, best first."""
-        return sorted(self.entries, key=lambda entry: entry.score, reverse=self.metric.direction == "max")
+        return sorted(self.entries, key=lambda entry: -self.metric.sign * entry.score)
 
     def marked(self) -> tuple[Entry, ...]:
         """The same, each but the best with the p-value that it scores as the best does."""

@@ -51,7 +51,7 @@ def gap(
         resample(metric, truth, [predicted], seed=seed + place, repeats=repeats)
         for place, (truth, predicted) in enumerate((validation, test))
     )
-    sign = 1.0 if metric.direction == "max" else -1.0
+    sign = metric.sign
     seen = float(chosen.full[0]), float(kept.full[0])
     both = min(len(chosen.scores), len(kept.scores))
     spread = sign * (chosen.scores[:both, 0] - kept.scores[:both, 0])
@@ -76,7 +76,7 @@ def selection_luck(
         part = drawing.part(random, MOST_ROWS)
         truth, predictions = truth.take(part), {name: each[part] for name, each in predictions.items()}
         drawing = Resampling.of(metric, truth)
-    sign = 1.0 if metric.direction == "max" else -1.0
+    sign = metric.sign
     scorers = [rescorer(metric, truth, each) for each in predictions.values()]
     best = max((sign * score(np.ones((1, drawing.rows)))[0] for score in scorers), default=math.nan)
     chosen = []

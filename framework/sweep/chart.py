@@ -84,7 +84,7 @@ def places(values: Sequence[Setting | None]) -> np.ndarray:
 
 def parallel_coordinates(trials: Sequence[Trial], scored: Metric) -> "Figure":
     """Each trial a line through its settings to its score, the best in colour; each axis from its least to its most."""
-    best_first = sorted(trials, key=lambda trial: trial.score, reverse=scored.direction == "max")[:SHOWN]
+    best_first = sorted(trials, key=lambda trial: -scored.sign * trial.score)[:SHOWN]
     names = names_of(trials)
     columns = {name: [value_of(trial, name) for trial in best_first] for name in names}
     title = f"{len(trials)} trials, the best tenth in colour"

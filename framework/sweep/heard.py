@@ -41,7 +41,7 @@ class Heard:
     def ranked(self) -> list[Trial]:
         """Those that finished, best first."""
         finished = [trial for trial in self.trials if trial.finished]
-        return sorted(finished, key=lambda trial: trial.score, reverse=self.scored.direction == "max")
+        return sorted(finished, key=lambda trial: -self.scored.sign * trial.score)
 
     @property
     def importance(self) -> dict[str, float]:

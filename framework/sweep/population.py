@@ -159,7 +159,7 @@ def bring_up(config: dict[str, Any], told: Told) -> None:
                 ray.get(told.keeper.offer.remote(config["number"], score, found, pack(model)))
             lasted = time.time() - started
             facts = {"score": score, "seconds": time.time() - began, "found": written(found), "goes_on": True}
-            report = {"step": looks, "loss": -score if scored.direction == "max" else score, **facts}
+            report = {"step": looks, "loss": -scored.sign * score, **facts}
             state = newest(place)
             if told.ledger is not None and time.time() > left + LEAVE_SECONDS:
                 asked, left = read_fields(config["asked"]), time.time()

@@ -83,7 +83,7 @@ def _fit(config: dict[str, Any], told: Told) -> dict[str, Any]:
     if not math.isfinite(score):
         raise TrialError(f"its {scored.title} is {score} on the validation rows")
     found = changes(told.contender, contender.settled(model))
-    loss = ladder.best if ladder.step else (-score if scored.direction == "max" else score)
+    loss = ladder.best if ladder.step else -scored.sign * score
     facts = {"score": float(score), "seconds": time.time() - began, "found": written(found)}
     ended = {"step": ladder.step + 1, "loss": loss, **facts}
     if ray.get(told.keeper.hear.remote(config["number"], ended)):

