@@ -7,9 +7,9 @@ import numpy as np
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
+from framework.contenders.forest_model import ForestModel
 from framework.contenders.linear import sample
 from framework.contenders.native import Native
-from framework.contenders.sklearn_model import SklearnModel
 from framework.contenders.watch import Watch
 from framework.data.frame import Fold
 from framework.problem import Kind
@@ -49,14 +49,14 @@ class RandomForest:
     def resources(self) -> Resources:
         return Resources(cpus=self.cpus)
 
-    def fit(self, fold: Fold, context: Context) -> SklearnModel:
+    def fit(self, fold: Fold, context: Context) -> ForestModel:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         engine = RandomForestClassifier if fold.problem.classified else RandomForestRegressor
         return _grow(engine, fold, context, self.trees, bootstrap=True, leaf_rows=self.leaf_rows, columns=self.columns)
 
     def settled(self, model: Model) -> "RandomForest":
-        return replace(self, **model.found) if isinstance(model, SklearnModel) else self
+        return replace(self, **model.found) if isinstance(model, ForestModel) else self
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ExtraTrees:
     def resources(self) -> Resources:
         return Resources(cpus=self.cpus)
 
-    def fit(self, fold: Fold, context: Context) -> SklearnModel:
+    def fit(self, fold: Fold, context: Context) -> ForestModel:
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         engine = ExtraTreesClassifier if fold.problem.classified else ExtraTreesRegressor
@@ -97,7 +97,7 @@ class ExtraTrees:
         )
 
     def settled(self, model: Model) -> "ExtraTrees":
-        return replace(self, **model.found) if isinstance(model, SklearnModel) else self
+        return replace(self, **model.found) if isinstance(model, ForestModel) else self
 
 
 def _grow(
@@ -109,7 +109,7 @@ def _grow(
     bootstrap: bool,
     leaf_rows: int | None,
     columns: float | None,
-) -> SklearnModel:
+) -> ForestModel:
     """A forest of as many trees as there is time for; the first batch is one tree, to learn what a tree costs."""
     kept = sample(len(fold.train), MOST_ROWS, seed=context.seed)
     train = fold.train if kept is None else fold.train.take(kept)
@@ -137,4 +137,4 @@ def _grow(
         if watch.stop(grown - 1, None) or watch.affordable < min(BATCH, trees - grown):
             break
     forest.set_params(n_jobs=1, warm_start=False)
-    return SklearnModel(native, forest, len(fold.classes), found={"trees": trees})
+    return ForestModel(native, forest, len(fold.classes), found={"trees": trees})

@@ -22,7 +22,9 @@ class Watch:
     best: float | None = None
     best_round: int = 0
     rounds: int = 0
-    began: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.time)  # from the first round's end on, that: what came before is no pace
+    before: int = 0  # rounds at that moment
+    first: float = 0.0  # seconds that they took
     spare: float = 0.0
 
     def __post_init__(self) -> None:
@@ -31,14 +33,17 @@ class Watch:
 
     def stop(self, round_: int, score: float | None) -> bool:
         """Whether round `round_` (from 0) was the last. score: None where there is nothing to score on."""
+        first = not self.rounds
         self.rounds = round_ + 1
         if score is None:
             self.best_round = round_
         elif self.best is None or (score > self.best if self.larger else score < self.best):
             self.best, self.best_round = score, round_
-        return self.late(1.5 * self.pace) or bool(
-            self.patience and score is not None and round_ - self.best_round >= self.patience
-        )
+        stale = bool(self.patience) and score is not None and round_ - self.best_round >= self.patience
+        late = self.late(1.5 * self.pace)
+        if first:
+            self.first, self.before, self.began = self.pace, self.rounds, time.time()
+        return late or stale
 
     def late(self, seconds: float = 0.0) -> bool:
         """Whether there is no time for something that takes this long."""
@@ -46,8 +51,10 @@ class Watch:
 
     @property
     def pace(self) -> float:
-        """Seconds a round."""
-        return (time.time() - self.began) / max(1, self.rounds)
+        """Seconds a round; of the first one, with all that an engine does before it, only while there is no other."""
+        if self.before and self.rounds == self.before:
+            return self.first
+        return (time.time() - self.began) / max(1, self.rounds - self.before)
 
     @property
     def affordable(self) -> float:

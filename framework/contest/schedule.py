@@ -10,6 +10,7 @@ from framework.contender import Contender
 FLOORS = 2  # the first contenders, which start whatever the time: there is always a leaderboard
 FLOOR_SECONDS = 6.0  # what these get at the least
 LEAST_SECONDS = 1.0  # that must be left for any other
+SHORTEST = 2.0  # what a first fit gets where there is so much: less would be no try
 PATIENCE = 2.0  # how many times its even share of the time left one contender may take
 LEAST_SHARE = 0.06  # of the time left, that one fit may take however many contenders wait: few take all of it
 SAFE = 3  # the first contenders, the floors among them, whose other folds come before anybody else's …
@@ -112,7 +113,7 @@ class Schedule:
     def _first(self, contender: Contender, left: float, running: int) -> Job:
         least = FLOOR_SECONDS if contender in list(self.contenders.values())[:FLOORS] else 0.0
         even = left * self.cpus / (self.folds * (len(self.waiting) + running))
-        return Job(contender, 0, max(min(max(PATIENCE * even, LEAST_SHARE * left), left), least))
+        return Job(contender, 0, max(min(max(PATIENCE * even, LEAST_SHARE * left, SHORTEST), left), least))
 
     def _fits(self, name: str, left: float) -> bool:
         """Whether all its other folds, behind those of the ones before it, will be done in time."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from framework.contenders import Constant, Linear, XGBoost
-from framework.contest.schedule import FLOOR_SECONDS, Job, Schedule
+from framework.contest.schedule import FLOOR_SECONDS, SHORTEST, Job, Schedule
 
 A, B, C = Constant(name="a"), Linear(name="b"), XGBoost(name="c")
 
@@ -75,6 +75,16 @@ def test_a_share_leaves_time_for_the_others_folds() -> None:
     assert job.seconds == 2.0 * 150 / (5 * 3)
     wide = schedule(folds=5, until=150.0, cpus=2.0).next(0.0, running=0)
     assert wide == replace(job, seconds=2 * job.seconds)
+
+
+def test_many_that_wait_are_not_all_turned_away_while_one_could_be_tried() -> None:
+    many = [Linear(name=f"linear_{place}") for place in range(30)]
+    plan = Schedule(many, folds=8, cpus=2.0, began=0.0, until=12.0, promising=sorted, safe=0)
+    job = plan.next(1.0, running=0)
+    plan.started(job)
+    plan.ended(job.contender.name, 0.5)
+    plan.started(plan.next(1.5, running=0))
+    assert plan.next(2.0, running=1) == Job(many[2], 0, SHORTEST)
 
 
 def test_with_hardly_any_time_left_no_other_fold_begins() -> None:
