@@ -44,6 +44,7 @@ class CatBoost:
     name: str = "catboost"
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
+    imports: ClassVar[tuple[str, ...]] = ("catboost",)
     pooled: ClassVar[bool] = True
     # Ranges: Salinas & Erickson 2024 (TabRepo), a little wider; settings: its r177, r13 and r137.
     space: ClassVar[Space] = {

@@ -36,6 +36,7 @@ class RandomForest:
     name: str = "random_forest"
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = KINDS
+    imports: ClassVar[tuple[str, ...]] = ("sklearn.ensemble",)
     pooled: ClassVar[bool] = True
     # Ranges and settings: TabRepo (Salinas & Erickson 2024), its r195, r127 and r34.
     space: ClassVar[Space] = {"leaf_rows": Whole(1, 50, log=True), "columns": Real(0.1, 1.0)}
@@ -69,6 +70,7 @@ class ExtraTrees:
     name: str = "extra_trees"
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = KINDS
+    imports: ClassVar[tuple[str, ...]] = ("sklearn.ensemble",)
     pooled: ClassVar[bool] = True
     # Ranges and settings: TabRepo (Salinas & Erickson 2024), its r42, r172 and r178.
     space: ClassVar[Space] = {"leaf_rows": Whole(1, 50, log=True), "columns": Real(0.1, 1.0)}

@@ -61,6 +61,7 @@ class LightGBM:
     objective: str | None = None
     engine: Mapping[str, Any] | Pairs = ()
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
+    imports: ClassVar[tuple[str, ...]] = ("framework.contenders.lightgbm_rounds",)
     pooled: ClassVar[bool] = True
     # Ranges: Salinas & Erickson 2024 (TabRepo), the regularisation's as of XGBoost. Settings: TabRepo's r131, r96 and
     # r130, AutoGluon's "Large", and the engine's own defaults.

@@ -10,7 +10,7 @@ import numpy as np
 from cluster.resources import Resources
 from framework.contender import Context, Model
 from framework.contenders.constant import weighted_quantile
-from framework.contenders.preprocess import dense
+from framework.contenders.preprocess import IMPORTS, dense
 from framework.contenders.probabilities import loss, widen
 from framework.contenders.sklearn_model import SklearnModel
 from framework.contenders.target import Target, quantile_of
@@ -42,6 +42,7 @@ class Linear:
     name: str = "linear"
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
+    imports: ClassVar[tuple[str, ...]] = ("sklearn.linear_model", "sklearn.model_selection", *IMPORTS)
     pooled: ClassVar[bool] = True
     # The ridge's penalty and the logistic regression's C, by factors around 1, as in Hastie et al. 2009, 3.4 and 4.4.
     space: ClassVar[Space] = {"strength": Real(0.001, 1000.0, log=True), "bends": Choice((True, False))}

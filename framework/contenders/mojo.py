@@ -66,6 +66,29 @@ class Mojo:
             told[first : first + BLOCK] = answered
         return told
 
+    @property
+    def attributes(self) -> bool:
+        """Whether it says what each input added to a prediction: H2O's GBM and XGBoost do, for two classes and for
+        values. Its forest does too, but from a base far off the mean prediction (2,658 for 4,200 g of penguin)."""
+        import jpype
+
+        able = isinstance(self.scorer, jpype.JClass("hex.genmodel.PredictContributionsFactory"))
+        forest = isinstance(self.scorer, jpype.JClass("hex.genmodel.algos.drf.DrfMojoModel"))
+        return len(self.answers) <= 2 and able and not forest
+
+    def contributions(self, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Names and what each adds, shape (rows, names), in log-odds or in values; "BiasTerm" is the base.
+
+        rows: as `score` takes them. A label's own column is named by its input, a point, and the label.
+        """
+        import jpype
+
+        predictor = self.scorer.makeContributionsPredictor()
+        names = [str(name) for name in predictor.getContributionNames()]
+        doubles = jpype.JArray(jpype.JDouble)
+        told = [list(predictor.calculateContributions(doubles(row))) for row in rows]
+        return names, np.array(told, dtype=np.float64).reshape(len(rows), len(names))
+
 
 def start_jvm() -> Any:
     """jpype, with this process's one JVM running. Raises JavaMissingError, H2OMissingError."""

@@ -11,7 +11,7 @@ import pandas as pd
 from cluster.resources import Resources
 from framework.contender import Context, Model
 from framework.contenders.linear import sample
-from framework.contenders.preprocess import dense
+from framework.contenders.preprocess import IMPORTS, dense
 from framework.contenders.probabilities import loss
 from framework.contenders.sklearn_file import load_sklearn, save_sklearn
 from framework.data.frame import Fold
@@ -38,6 +38,7 @@ class Neighbours:
     name: str = "neighbours"
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
+    imports: ClassVar[tuple[str, ...]] = ("sklearn.neighbors", *IMPORTS)
     pooled: ClassVar[bool] = True
     space: ClassVar[Space] = {"neighbours": Whole(1, 100, log=True)}
     # scikit-learn's default, the folk rule's square root of some hundred rows, and a smooth one.

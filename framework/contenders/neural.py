@@ -46,6 +46,7 @@ class Neural:
     cpus: float = 1.0
     gpus: float = 0.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
+    imports: ClassVar[tuple[str, ...]] = ("framework.contenders.net", "framework.training.loop")
     pooled: ClassVar[bool] = True
     # Ranges, first settings: Gorishniy et al. 2025 (TabM), appendix D; the others: TabRepo's NN_TORCH r14 and r22.
     space: ClassVar[Space] = {

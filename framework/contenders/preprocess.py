@@ -12,6 +12,13 @@ from framework.contenders.words import Words
 from framework.data.column import Column
 from framework.data.schema import Schema
 
+IMPORTS = (  # of `dense`, and of what keeps it
+    "sklearn.compose",
+    "sklearn.impute",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "framework.contenders.skops_io",
+)
 MOST_COLUMNS = 40  # a category with more values than this is told by its mean answer, not by a column for each
 
 

@@ -56,6 +56,7 @@ class Sequence:
     cpus: float = 1.0
     gpus: float = 0.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"forecast"})
+    imports: ClassVar[tuple[str, ...]] = ("framework.contenders.windows", "framework.training.loop")
     pooled: ClassVar[bool] = True
     # Ranges: Lim et al. 2021 (temporal fusion transformer), appendix A, to this net's widths.
     space: ClassVar[Space] = {

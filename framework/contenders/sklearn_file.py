@@ -1,19 +1,19 @@
 """scikit-learn parts as plain data: skops files, opened only where every type in them is one we know."""
 
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 TYPES_OF = ("sklearn.", "skrub.", "numpy.", "pandas.", "scipy.")  # classes of these; functions of none of them
 PARTS_OF = ("framework.contenders.", "framework.features.")  # classes and functions
-BRIDGE = "sklearn.externals.array_api_compat.torch"
 FUNCTIONS = frozenset({"scipy._lib.array_api_compat.numpy._aliases.asarray"})  # a spline of scipy carries it along
 
 
 def save_sklearn(part: Any, path: Path) -> None:
     """Writes an estimator as a skops file: JSON and arrays, no code."""
-    _skops().dump(part, path)
+    from framework.contenders import skops_io
+
+    skops_io.dump(part, path)
 
 
 def load_sklearn(path: Path) -> Any:
@@ -21,31 +21,18 @@ def load_sklearn(path: Path) -> Any:
 
     Raises ValueError naming the first type in the file that is not one of ours or of the libraries we build on.
     """
-    io = _skops()
+    from framework.contenders import skops_io
+
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing")
     try:
-        found = io.get_untrusted_types(file=path)
+        found = skops_io.get_untrusted_types(file=path)
     except Exception as error:  # a damaged archive fails in as many ways as a zip file has parts
         raise ValueError(f"{path} does not open: {error}") from error
     for name in found:
         if not _known(name):
             raise ValueError(f"{path} holds {name!r}, which is not opened. Do not trust this file.")
-    return io.load(path, trusted=found)
-
-
-def _skops() -> Any:
-    """skops.io. At its import it walks through all of scikit-learn, which has a bridge to torch: two seconds in every
-    process, and nothing of it is used."""
-    blocked = BRIDGE not in sys.modules
-    if blocked:
-        sys.modules[BRIDGE] = None  # type: ignore[assignment]
-    try:
-        import skops.io
-    finally:
-        if blocked:
-            del sys.modules[BRIDGE]
-    return skops.io
+    return skops_io.load(path, trusted=found)
 
 
 def _known(name: str) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from cluster.resources import Resources
 from framework.contender import Context, Model
 from framework.contenders.linear import sample
-from framework.contenders.preprocess import dense
+from framework.contenders.preprocess import IMPORTS, dense
 from framework.contenders.probabilities import loss, widen
 from framework.contenders.sklearn_model import SklearnModel
 from framework.contenders.target import Target
@@ -34,6 +34,7 @@ class SVM:
     name: str = "svm"
     cpus: float = 1.0
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
+    imports: ClassVar[tuple[str, ...]] = ("sklearn.svm", "sklearn.calibration", "sklearn.model_selection", *IMPORTS)
     pooled: ClassVar[bool] = True
     # Range: Hsu, Chang and Lin 2003, "A practical guide to support vector classification".
     space: ClassVar[Space] = {"strength": Real(0.03125, 32768.0, log=True)}

@@ -67,6 +67,7 @@ class XGBoost:
     objective: str | None = None
     engine: Mapping[str, Any] | Pairs = ()
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
+    imports: ClassVar[tuple[str, ...]] = ("framework.contenders.xgboost_rounds",)
     pooled: ClassVar[bool] = True
     # Ranges: Grinsztajn et al. 2022, appendix A.3. Settings: TabRepo's r34, r22 and r95 (Salinas & Erickson 2024), and
     # the engine's own defaults.

@@ -1,17 +1,20 @@
 """One contender's fit, as it runs on a Ray worker: what it is given, what comes home, and how it speaks meanwhile."""
 
 import io
+import math
 import tarfile
 import tempfile
 import time
 import traceback
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cluster.user_error import UserError
 from framework.contender import Contender, Context, Model, OutOfTimeError
+from framework.contest.prepare import prepare
 from framework.data.frame import Fold
 from framework.kept import Files, Kept
 from framework.scratch import scratch
@@ -106,15 +109,17 @@ def attempt(
     """Fits a contender on a worker and packs its model; an exception comes home as a Crash, never as itself.
 
     pooled: learn from train and validation rows together. deadline: in seconds of time.time(), whenever the fit
-    starts; seconds: how long it may take once it has started. race: as `scratch` has it. held: one of the folds that
-    the contest's rows are dealt into, by number, and the rows that it holds out.
+    starts; seconds: how long it may take once it has begun, its engine imported. race: as `scratch` has it. held: one
+    of the folds that the contest's rows are dealt into, by number, and the rows that it holds out.
     """
-    began = time.time()
-    sender = _Sender(Report(contender.name, pooled, 0, {}, began, held=held[0] if held else 0), reports)
-    sender.send([sender.first])
-    given = fold.pooled() if pooled else fold if held is None else fold.holding(held[1])
-    asked, end = contender.resources, min(deadline, began + seconds)
+    sender = _Sender(Report(contender.name, pooled, 0, {}, time.time(), held=held[0] if held else 0), reports)
+    end = math.inf
     try:
+        prepare(contender)
+        began, asked = time.time(), contender.resources
+        end = min(deadline, began + seconds)
+        sender.begin(began)
+        given = fold.pooled() if pooled else fold if held is None else fold.holding(held[1])
         with scratch(race) as folder:
             context = Context(
                 seed=seed,
@@ -179,6 +184,12 @@ class _Sender:
         self.remarks: list[str] = []
         self.files = Kept()
         self.sent = time.time()
+        self.last: Any = None
+
+    def begin(self, began: float) -> None:
+        """Tells that the fit has begun."""
+        self.first = replace(self.first, time=began)
+        self.send([self.first])
 
     def keep(self, step: int, metrics: dict[str, float]) -> None:
         now = time.time()
@@ -213,4 +224,5 @@ class _Sender:
         import ray
 
         self.flush()
-        ray.wait([self.last], timeout=CLOSE_SECONDS)
+        if self.last is not None:
+            ray.wait([self.last], timeout=CLOSE_SECONDS)

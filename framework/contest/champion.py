@@ -11,6 +11,7 @@ from framework.contenders.ensemble import Combined
 from framework.contest.fits import Fits
 from framework.leaderboard import Entry, Winner
 from framework.metric import Metric, metric
+from framework.monitoring.reference import Reference
 from framework.predictor import Predictor
 from framework.statistics import gap, interval
 
@@ -79,10 +80,12 @@ def crown(best: Entry, members: list[str], made: Combined | None, fits: Fits, *,
     }
     facts |= {"calibration": found.calibration.to_json()} if found.calibration else {}
     facts |= {"intervals": held.to_json()} if held else {}
+    learned = [split.fold.train.X, split.fold.valid.X] if refit else [split.fold.train.X]
+    reference = Reference.of(learned, predicted, schema=split.schema, problem=split.problem, seed=seed)
     validated = best.predicted if found.calibration is None else found.calibration.crossed
     return Winner(
         name=best.name,
-        predictor=Predictor(split.problem.name, split.problem, split.schema, model, facts, around),
+        predictor=Predictor(split.problem.name, split.problem, split.schema, model, facts, around, reference),
         test_score=scored.score(truth, predicted),
         test_interval=interval(scored, truth, predicted, seed=seed),
         predicted=predicted,

@@ -17,7 +17,8 @@ from framework.scratch import sweep
 POLL_SECONDS = 0.1
 HEAR_SECONDS = 2.0  # how long a look at the fits' reports may take
 ENDED_SECONDS = 10.0  # and one after which a fit's reports would be heard no more
-GRACE_SECONDS = 1.5  # how long past its time a fit may still hand in its model before its process is killed
+GRACE_SECONDS = 1.5  # how long past the time of all a fit may still hand in its model before its process is killed
+SLACK_SECONDS = 4.0  # the same past its own time: a killed process costs more, for another has to start and import
 SWEEP_SECONDS = 2.0  # for killed processes to be gone, whose folders are removed then
 DIED = "its worker process died (killed, or crashed in native code)"
 
@@ -62,8 +63,8 @@ class _Runner:
     @property
     def limit(self) -> float:
         """When it is killed. One that still waits for a CPU of a busy cluster has not used its own time yet."""
-        late = self.until if self.began is None else min(self.until, self.began + self.seconds)
-        return late + GRACE_SECONDS
+        end = self.until + GRACE_SECONDS
+        return end if self.began is None else min(end, self.began + self.seconds + SLACK_SECONDS)
 
 
 class Race:

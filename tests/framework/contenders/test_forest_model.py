@@ -76,11 +76,12 @@ def test_an_engine_of_another_name_is_not_made(diabetes: Fold, tmp_path: Path) -
 def test_skops_brings_no_torch_along(tmp_path: Path) -> None:
     code = """
 import sys
-from framework.contenders.sklearn_file import BRIDGE, save_sklearn
+from framework.contenders.sklearn_file import save_sklearn
 from sklearn.preprocessing import StandardScaler
 save_sklearn(StandardScaler(), sys.argv[1])
 assert "skops.io" in sys.modules and "torch" not in sys.modules
 import torch, importlib
+from framework.contenders.skops_io import BRIDGE
 importlib.import_module(BRIDGE)  # whoever needs it has it
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "part.skops")], check=True)

@@ -1,8 +1,10 @@
 """A fit on a worker: what comes home with its model, and what is said of one that left none."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import ray
 from cluster.connect import Session
 from cluster.user_error import UserError
 from framework.contender import Context, OutOfTimeError
-from framework.contenders import H2O, Constant, Tuned, XGBoost
+from framework.contenders import H2O, Constant, Crossed, Tuned, XGBoost
 from framework.contenders.h2o import H2OTimeError
 from framework.contenders.tuned import TunedTimeError
 from framework.contest.attempt import Crash, Fit, Reports, attempt
@@ -42,10 +44,12 @@ class Does(Constant):
         return super().fit(fold, context)
 
 
-def tried(act: Callable[[Context], object], fold: Fold, reports: Any, *, seconds: float) -> Fit | Crash:
+def tried(
+    act: Callable[[Context], object], fold: Fold, reports: Any, *, seconds: float, imports: tuple[str, ...] = ()
+) -> Fit | Crash:
     told, _ = attempt(
         fold,
-        Does(act=act),
+        Crossed(Imports(act=act, imports=imports)) if imports else Does(act=act),
         pooled=False,
         deadline=time.time() + 60,
         seconds=seconds,
@@ -54,6 +58,13 @@ def tried(act: Callable[[Context], object], fold: Fold, reports: Any, *, seconds
         reports=reports,
     )
     return told
+
+
+@dataclass(frozen=True)
+class Imports(Does):
+    """Is trained by modules."""
+
+    imports: tuple[str, ...] = ()
 
 
 def refuse(context: Context, error: type[Exception] = UserError) -> None:
@@ -93,6 +104,23 @@ def test_a_fit_whose_time_was_over_has_not_failed(
     assert isinstance(told, Crash)
     assert told.status == status
     assert "no model came of it." in str(told)
+
+
+def test_what_an_engine_imports_is_no_part_of_a_fits_time(
+    fold: Fold, reports: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_engine.py").write_text("import time\ntime.sleep(3)")
+    monkeypatch.syspath_prepend(tmp_path)
+    told = tried(print, fold, reports, seconds=2.5, imports=("slow_engine",))
+    assert isinstance(told, Fit)
+    assert told.seconds < 2.5
+    assert "slow_engine" in sys.modules
+
+
+def test_an_engine_that_is_not_there_is_a_reason(fold: Fold, reports: Any) -> None:
+    told = tried(print, fold, reports, seconds=60, imports=("no_such_engine",))
+    assert isinstance(told, Crash)
+    assert str(told) == "ModuleNotFoundError: No module named 'no_such_engine'"
 
 
 def test_h2o_and_a_sweep_say_that_it_was_the_time(fold: Fold, reports: Any) -> None:
