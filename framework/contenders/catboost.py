@@ -10,7 +10,7 @@ import pandas as pd
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
-from framework.contenders.boosting import FEW_ROUNDS, PROBE_ROUNDS, larger_step
+from framework.contenders.boosting import FEW_ROUNDS, larger_step
 from framework.contenders.native import Native
 from framework.contenders.probabilities import pair
 from framework.contenders.target import quantile_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import catboost
 
 BOOSTER = "booster.cbm"
+PROBE_ROUNDS = 15  # after which the time of a round is known: the first ones take several times as long
 CARD = "catboost.json"
 
 

@@ -15,6 +15,7 @@ PATIENCE = 2.0  # how many times its even share of the time left one contender m
 LEAST_SHARE = 0.06  # of the time left, that one fit may take however many contenders wait: few take all of it
 SAFE = 3  # the first contenders, the floors among them, whose other folds come before anybody else's …
 SAFE_SHARE = 0.2  # … where they take no more than this of the time left
+CHEAP_SHARE = 0.015  # of the CPU seconds left: whose other folds take no more is done with them at once
 MARGIN = 1.15  # over the time that a contender's other folds should take
 FIRST_SHARE = 0.4  # of the time, after which what has begun is finished before another contender begins
 
@@ -31,7 +32,8 @@ class Job:
 class Schedule:
     """The contenders' first folds, in the order given; then the others', whoever promises most first.
 
-    The first few contenders' other folds do not wait for that: whatever is fast later, there is something to beat.
+    The first few contenders' other folds do not wait for that: whatever is fast later, there is something to beat. Nor
+    do those that cost next to nothing.
 
     A contender whose other folds cannot all be done in time does not begin with them. Late in the contest a first fold
     starts only when nothing that has begun could go on.
@@ -59,6 +61,7 @@ class Schedule:
         self.allowed: dict[str, float] = {}
         self.lasted: dict[str, list[float]] = {}
         self.left: dict[str, list[int]] = {}  # of those that go on: the folds not started
+        self.ahead: set[str] = set()  # of these: whose folds wait for nobody
 
     def next(self, now: float, *, running: int) -> Job | None:
         """What should start now; None where there is nothing, or nothing that could be done in time."""
@@ -78,13 +81,19 @@ class Schedule:
         return self._first(self.waiting[0], left, running) if self.waiting else None
 
     def _safe(self, left: float) -> Job | None:
-        """The next fold of the first contenders, where all of theirs take little of the time left."""
-        for name in self.safe:
-            if name in self.begun and name not in self.left and self._fits(name, SAFE_SHARE * left):
+        """The next fold of the first contenders, where all of theirs take little of the time left, and of those whose
+        folds are so cheap that to choose among them would save nothing."""
+        for name in [*self.safe, *self.begun]:
+            open_ = name in self.begun and name not in self.left
+            if open_ and (self._cheap(name, left) or (name in self.safe and self._fits(name, SAFE_SHARE * left))):
                 self.left[name] = list(range(1, self.folds))
-            if self.left.get(name) and left > LEAST_SECONDS:
+                self.ahead.add(name)
+            if self.left.get(name) and name in self.ahead and left > LEAST_SECONDS:
                 return self._other(name, left)
         return None
+
+    def _cheap(self, name: str, left: float) -> bool:
+        return self.folds > 1 and self._seconds(name) * (self.folds - 1) < CHEAP_SHARE * left * self.cpus
 
     def _other(self, name: str, left: float) -> Job:
         """The next of a contender's other folds."""

@@ -36,6 +36,10 @@ def test_the_safe_ones_do_not_wait_with_their_other_folds_where_these_are_quick(
     assert played(schedule(safe=2), {"a": 1, "b": 15, "c": 1})[:5] == ["a0", "a1", "a2", "b0", "c0"]
 
 
+def test_who_costs_next_to_nothing_is_done_at_once() -> None:
+    assert played(schedule(), {"a": 0.5, "b": 3, "c": 1})[:4] == ["a0", "a1", "a2", "b0"]
+
+
 def test_one_fold_is_one_fit_each() -> None:
     assert played(schedule(folds=1), {"a": 1, "b": 1, "c": 1}) == ["a0", "b0", "c0"]
 
@@ -93,5 +97,5 @@ def test_with_hardly_any_time_left_no_other_fold_begins() -> None:
         job = plan.next(0.0, running=0)
         assert job is not None
         plan.started(job)
-        plan.ended(name, 0.01)
+        plan.ended(name, 0.5)
     assert plan.next(9.5, running=0) is None
