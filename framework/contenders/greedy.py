@@ -9,6 +9,7 @@ from framework.data.frame import Truth
 from framework.metric import Metric
 from framework.rescoring import rescorer
 
+MANY = 8  # contenders; of more than these the better half can be chosen
 START = 3  # contenders that a selection begins with
 MOST_ROWS = 20_000  # that weights are chosen by: more of them move no weight
 SLOW_ROWS = 5_000  # the same for a metric that takes long to score
@@ -21,7 +22,9 @@ def select(
 
     predictions: on the rows of `truth`, all of one shape. start: how many it begins with, so that one lucky contender
     does not lead it (Caruana et al. 2004, "sorted initialization"). Of all the means on the way the best counts, or
-    the best contender alone where that is better than any. Of very many rows a part is looked at.
+    the best contender alone where that is better than any. Of more than eight contenders the better half can be
+    chosen: a library without its worst models overfits less (Caruana et al. 2006, "model library pruning"). Of very
+    many rows a part is looked at.
     Returns the share of each that was chosen, largest first; they sum to 1. Ties go to the name given first.
     """
     rows = _looked_at(len(truth), SLOW_ROWS if _score(scored, truth) is None else MOST_ROWS)
@@ -35,6 +38,7 @@ def select(
     if not known:
         return {names[0]: 1.0}
     ranked = sorted(known, key=lambda name: -scored.sign * scores[name])
+    able = ranked[: max(MANY, math.ceil(len(ranked) / 2))]
     kept, best = ranked[:1], scores[ranked[0]]
     chosen = ranked[:start]
     total = np.sum([told[name] for name in chosen], axis=0)
@@ -44,7 +48,7 @@ def select(
             kept, best = list(chosen), reached
         if len(chosen) >= rounds:
             break
-        tried = {name: score((total + told[name]) / (len(chosen) + 1)) for name in known}
+        tried = {name: score((total + told[name]) / (len(chosen) + 1)) for name in names if name in able}
         name = _best(tried, scored)
         chosen, total, reached = [*chosen, name], total + told[name], tried[name]
     shares = {name: kept.count(name) / len(kept) for name in kept}

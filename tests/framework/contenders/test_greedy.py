@@ -79,3 +79,14 @@ def test_one_that_answers_without_sense_is_never_chosen() -> None:
     truth = Truth(y=CLASS[:300], classes=2)
     predictions = {**probabilities(300, 3), "lost": np.full((300, 2), np.nan)}
     assert "lost" not in select(predictions, truth, metric("roc_auc"))
+
+
+def test_of_many_contenders_only_the_better_half_can_be_chosen() -> None:
+    """One that tells next to nothing, in next to no spread, would move no ranks and take half of the weight."""
+    truth = Truth(y=CLASS[:300], classes=2)
+    useful = probabilities(300, 8)
+    faint = 0.5 + 1e-6 * RNG.normal(size=(300, 12))
+    predictions = {f"faint{place}": np.column_stack([1 - told, told]) for place, told in enumerate(faint.T)}
+    scores = {name: metric("roc_auc").score(truth, told) for name, told in {**predictions, **useful}.items()}
+    better = sorted(scores, key=lambda name: -scores[name])[:10]
+    assert set(select({**predictions, **useful}, truth, metric("roc_auc"))) <= set(better)
