@@ -1,4 +1,7 @@
-"""Predictions for a whole file, however large: rows stream through Ray Data and out into one file, in their order."""
+"""Predictions for a whole file, however large: rows stream through the model and out into one file, in their order.
+
+Those of a small file in this process; those of a larger one through Ray Data.
+"""
 
 import io
 import json
@@ -21,6 +24,7 @@ from framework.predictor import Predictor
 from framework.streamed import Streamed, streamed
 
 SUFFIXES = (".csv", ".parquet")
+FEW_BYTES = 4 * 2**20  # of rows that are answered here before Ray has even started
 BATCH = 8_192  # rows in one call of the model
 BLOCK_BYTES = 32 * 2**20  # what Ray Data aims at for one block: a few are in memory at a time
 TOLD = 20  # distinct warnings that are kept
@@ -157,11 +161,19 @@ def _answers(predictor: Predictor, folder: Path, data: str, source: Streamed | N
             yield scored(predictor, frame.iloc[start : start + BATCH].reset_index(drop=True))
         return
     predictor.schema.conform(pd.DataFrame(columns=list(source.columns), dtype=object), strict=False)  # none is missing
+    wanted = [name for name in source.columns if name in predictor.schema.names]
+    if source.bytes <= FEW_BYTES:
+        try:
+            for block in source.blocks(wanted):
+                yield scored(predictor, block.to_pandas(date_as_object=False))
+        except (pa.ArrowInvalid, OSError) as error:
+            source.diagnose()
+            raise ScoringError(f"{data} cannot be read to its end: {str(error).splitlines()[0]}") from error
+        return
     import ray
 
     session = connect()
     with _streaming():
-        wanted = [name for name in source.columns if name in predictor.schema.names]
         answers = source.dataset(wanted).map_batches(
             Scorer,
             fn_constructor_args=([ray.put(_packed(folder))],),

