@@ -54,6 +54,10 @@ system:  ## what the tests need beside Python: a PostgreSQL server, a C++ compil
 	@{ ls /usr/lib/postgresql/*/bin/initdb && command -v cmake && command -v g++ && command -v java; } >/dev/null 2>&1 \
 		|| { apt-get update -qq && apt-get install -y -qq postgresql cmake g++ openjdk-17-jre-headless; } \
 		|| { echo "The tests need PostgreSQL, cmake, g++ and Java 17: install these packages."; exit 2; }
+	@command -v promtool >/dev/null || { cd "$$(mktemp -d)" && apt-get update -qq && apt-get download -qq prometheus \
+		&& dpkg --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool > /usr/local/bin/promtool \
+		&& chmod +x /usr/local/bin/promtool; } \
+		|| { echo "The tests need promtool, of the package prometheus: put it on the PATH."; exit 2; }
 
 clean:
 	rm -rf .venv .lab runs mlflow.db mlartifacts

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from framework.explanation import explain as explain
     from framework.leaderboard import Leaderboard as Leaderboard
     from framework.lineup import line_up as line_up
+    from framework.monitoring.health import monitor as monitor
     from framework.predictor import Predictor as Predictor
     from framework.problem import Problem as Problem
     from framework.progress import watch as watch
     from framework.recipe import run as run
+    from framework.registry import promote as promote
     from framework.registry import register as register
     from framework.serving.endpoint import serve as serve
 
@@ -38,6 +40,8 @@ HOMES = {
     "explain": "framework.explanation",
     "line_up": "framework.lineup",
     "load": "framework.data.load",
+    "monitor": "framework.monitoring.health",
+    "promote": "framework.registry",
     "register": "framework.registry",
     "run": "framework.recipe",
     "serve": "framework.serving.endpoint",

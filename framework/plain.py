@@ -1,4 +1,4 @@
-"""Results as plain JSON, for programs that read what a person sees."""
+"""Results as files: plain JSON for programs that read what a person sees, and texts."""
 
 import json
 from pathlib import Path
@@ -16,12 +16,15 @@ def write_json(path: Path, content: Any) -> None:
 
     Raises WriteError when the folder cannot be written.
     """
+    write_text(path, json.dumps(_finite(content), indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes a text, the file whole or not at all. Raises WriteError when the folder cannot be written."""
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(
-            json.dumps(_finite(content), indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
-        )
+        part.write_text(content, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise WriteError(f"{path} cannot be written ({error.strerror}). Pass another --out folder.") from error

@@ -14,10 +14,12 @@ from cluster.user_error import UserError
 from framework.conformal import Band
 from framework.contender import Model
 from framework.data.schema import Schema
+from framework.monitoring.reference import Reference
 from framework.problem import Problem
 
 FORMAT = 1
 CARD = "predictor.json"
+REFERENCE = "reference.json"
 
 
 class ModelFolderError(UserError):
@@ -30,6 +32,7 @@ class Predictor:
 
     facts: where it comes from: fingerprint, seed, versions, commit; plain data.
     band: the interval around each value; None: there is none, or the answer is no value.
+    reference: what its training rows looked like, for telling a drift; None: it was not kept.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Predictor:
     model: Model
     facts: dict[str, Any] = field(default_factory=dict)
     band: Band | None = None
+    reference: Reference | None = field(default=None, repr=False)
 
     def predict(self, raw: pd.DataFrame, *, strict: bool = False) -> tuple[pd.DataFrame, list[str]]:
         """One answer a row, and a sentence for each thing worth knowing about the rows.
@@ -70,6 +74,8 @@ class Predictor:
         shutil.rmtree(part, ignore_errors=True)
         (part / "model").mkdir(parents=True)
         store_model(self.model, part / "model")
+        if self.reference is not None:
+            (part / REFERENCE).write_text(json.dumps(self.reference.to_json()), encoding="utf-8")
         card = {
             "format": FORMAT,
             "name": self.name,
@@ -98,8 +104,8 @@ class Predictor:
             if _digest(home / path) != digest:
                 raise ModelFolderError(f"model folder {home} is damaged: {path} is not what was saved. Copy it again.")
         problem = Problem(**{**card["problem"], "ignored": tuple(card["problem"]["ignored"])})
-        schema = Schema.from_json(card["schema"])
-        return cls(card["name"], problem, schema, open_model(home / "model"), card["facts"], _band(home, card))
+        schema, model = Schema.from_json(card["schema"]), open_model(home / "model")
+        return cls(card["name"], problem, schema, model, card["facts"], _band(home, card), _reference(home, card))
 
 
 def _card(home: Path) -> dict[str, Any]:
@@ -132,6 +138,13 @@ def _band(home: Path, card: dict[str, Any]) -> Band | None:
         raise ModelFolderError(
             f"model folder {home} is damaged: the band of {CARD} does not parse ({error})."
         ) from error
+
+
+def _reference(home: Path, card: dict[str, Any]) -> Reference | None:
+    """The training reference of a model folder; one written before there were any has none."""
+    if REFERENCE not in card["files"]:
+        return None
+    return Reference.from_json(json.loads((home / REFERENCE).read_text(encoding="utf-8")))
 
 
 def _files(home: Path) -> list[str]:

@@ -40,7 +40,10 @@ def run(main: Callable[[Any], Any]) -> NoReturn:
 
 
 def command(main: Callable[[Any], Any], arguments: list[str]) -> int:
-    """Runs a recipe with these arguments; the exit status, a mistake told on standard error."""
+    """Runs a recipe with these arguments; the exit status, a mistake told on standard error.
+
+    A result may have an `exit_status` of its own: a report that is to fail a job.
+    """
     try:
         config = parse(main, arguments)
         check_out(config)
@@ -51,7 +54,7 @@ def command(main: Callable[[Any], Any], arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         return INTERRUPTED
-    return INTERRUPTED if getattr(result, "interrupted", False) else 0
+    return INTERRUPTED if getattr(result, "interrupted", False) else int(getattr(result, "exit_status", 0))
 
 
 def parse(main: Callable[[Any], Any], arguments: list[str]) -> Any:

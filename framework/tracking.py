@@ -1,7 +1,7 @@
 """Where runs are kept: an MLflow store, and the one thread that writes to it.
 
 The contest never waits for the store, and a store that breaks on the way costs the log, not the result. Only this file
-and `registry.py` know MLflow.
+and `registry/` know MLflow.
 """
 
 import atexit
@@ -75,6 +75,11 @@ def client(uri: str | None = None) -> "MlflowClient":
             opened = MlflowClient(tracking_uri=where, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or where)
             opened.search_experiments(max_results=1)
     except Exception as error:  # the border to MLflow, whose stores raise their drivers' own classes
+        if getattr(error, "error_code", "") == "UNAUTHENTICATED":
+            raise TrackingError(
+                f"the MLflow server at {shown(where)} does not know this user and password. "
+                f"Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            ) from error
         raise TrackingError(
             f"the MLflow store at {shown(where)} cannot be used ({_first_line(error)}). Check MLFLOW_TRACKING_URI."
         ) from error

@@ -57,7 +57,7 @@ def main(config: Config) -> Leaderboard:
             return board
 
     if config.name is not None:
-        print(f"registered: {register(board.winner, alias='champion', run_id=logged.run_id())}")
+        print(f"registered: {register(board, alias='champion', run_id=logged.run_id())}")
     return board
 
 

@@ -71,7 +71,7 @@ def main(config: Config) -> Leaderboard:
         print(f"{explanation}\n")
         logged.add({"explanation": explanation.to_json(), **explanation.figures()})
 
-    version = register(board.winner, alias="champion", run_id=board.run_id)
+    version = register(board, alias="champion", explanation=explanation)
     print(f"registered: {version} ({version.uri})")
     if config.serve:
         endpoint = serve(version, port=config.port)

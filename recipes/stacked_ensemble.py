@@ -67,7 +67,7 @@ def main(config: Config) -> Leaderboard:
             return board
 
     if config.name is not None:
-        print(f"registered: {register(board.winner, alias='champion', run_id=board.run_id)}")
+        print(f"registered: {register(board, alias='champion')}")
     found = gain(board)
     print(found)
     write_report(config, leaderboard=board.to_json(), gain=found.to_json(), seconds=clock.used)

@@ -66,9 +66,8 @@ def main(config: Config) -> Leaderboard:
         if board.interrupted:
             return board
 
-    winner = board.winner
-    if config.name is not None:
-        print(f"registered: {register(winner, alias='champion', run_id=logged.run_id())}")
+    if board.winner and config.name is not None:
+        print(f"registered: {register(board, alias='champion', run_id=logged.run_id())}")
     return board
 
 

@@ -14,6 +14,7 @@ from framework.problem import Problem
 
 __all__ = ["Column", "ColumnKind", "Schema", "SchemaError", "survey"]
 
+TOLD = 20  # unknown columns that are named, each with its nearest: more would take minutes
 SMALL = 64  # up to so many rows the whole frame is turned into objects at once: a request, not a file
 
 
@@ -82,7 +83,8 @@ class Schema:
         if missing:
             sentences.append(f"missing column{'s'[: len(missing) > 1]}: {', '.join(map(repr, missing))}")
         if unknown:
-            told = ", ".join(self._told(name) for name in unknown)
+            told = ", ".join(self._told(name) for name in unknown[:TOLD])
+            told += f" and {len(unknown) - TOLD:,} more" if len(unknown) > TOLD else ""
             sentences.append(f"unknown column{'s'[: len(unknown) > 1]}: {told}")
         raise SchemaError(f"{'; '.join(sentences)}. The model takes: {', '.join(self.names)}.")
 

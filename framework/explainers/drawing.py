@@ -40,7 +40,7 @@ def swarm(found: Contributions) -> "Figure":
     random = np.random.default_rng(0)
     for line, place in enumerate(order):
         x = found.values[:, place, 0]
-        colour = _ranks(found.X[found.features[place]])
+        colour = ranks(found.X[found.features[place]])
         height = line + _spread(x, random)
         known = np.isfinite(colour)
         axes.scatter(x[~known], height[~known], s=11, color=PALE, lw=0)
@@ -56,7 +56,7 @@ def swarm(found: Contributions) -> "Figure":
     return figure
 
 
-def _ranks(column: pd.Series) -> np.ndarray:
+def ranks(column: pd.Series) -> np.ndarray:
     """Each value's place from 0 to 1; nan where there is no order."""
     if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object or column.nunique() < 2:
         return np.full(len(column), np.nan)

@@ -3,29 +3,24 @@
 The package shap has the same algorithm, but compiles it for 5 to 35 seconds at its first call.
 """
 
-import time
-
 import numpy as np
 import pandas as pd
 
 from framework.contender import Model
 from framework.data.schema import Schema
-from framework.explainers.contributions import Contributions
-from framework.explainers.trees import outputs_of
+from framework.explainers.contributions import Contributions, outputs_of
 
 CHUNK = 20_000  # composed rows that are predicted at a time, at most
 
 
-def sampled(
-    model: Model, schema: Schema, X: pd.DataFrame, background: pd.DataFrame, *, seconds: float, seed: int
-) -> Contributions:
-    """Contributions of the first rows of X, as many as `seconds` allow, one at the least.
+def sampled(model: Model, schema: Schema, X: pd.DataFrame, background: pd.DataFrame, *, seed: int) -> Contributions:
+    """Contributions of the rows of X, each the same whichever rows stand beside it.
 
     Every row is walked to from every background row, column by column in a random order and in its reverse
     (antithetic: Mitchell et al. 2022); a column's contribution is the mean change at its step. The walks' ends make
     the sum exact: base = mean prediction of the background rows. In probabilities, or in values.
     """
-    end, random = time.monotonic() + seconds, np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     count, many = len(background), len(schema.columns)
     orders = np.array([random.permutation(many) for _ in range(count)]).reshape(count, many)
     walks = np.concatenate([orders, orders[:, ::-1]])
@@ -34,14 +29,8 @@ def sampled(
     start = np.tile(np.arange(count), 2)
     most = max(1, CHUNK // (len(walks) * (many + 1)))
     told: list[np.ndarray] = []
-    done, at_once, began = 0, 1, time.monotonic()
-    while done < len(X):
-        a_row = (time.monotonic() - began) / max(1, done)
-        at_once = min(at_once, int((end - time.monotonic()) / a_row)) if done else 1
-        if at_once < 1:
-            break
-        rows = X.iloc[done : done + at_once]
-        done, at_once = done + len(rows), min(2 * at_once, most)  # a slow model is found out on its first row
+    for done in range(0, len(X), most):
+        rows = X.iloc[done : done + most]
         answers = answers_of(model, _composed(rows, background, taken, start))
         answers = answers.reshape(len(rows), len(walks), many + 1, -1)
         gains = np.diff(answers, axis=2)
@@ -49,14 +38,11 @@ def sampled(
         for walk, order in enumerate(walks):
             each[:, order] += gains[:, walk]
         told.append(each / len(walks))
-    values = np.concatenate(told)
-    explained = X.iloc[: len(values)].reset_index(drop=True)
     base = answers_of(model, background).mean(axis=0)
     space = "probability" if schema.classes else "value"
     how = f"sampled Shapley values, {2 * count} orders a row"
-    return Contributions(
-        schema.names, outputs_of(schema), space, how, values, base, answers_of(model, explained), explained
-    )
+    predicted = answers_of(model, X)
+    return Contributions(schema.names, outputs_of(schema), space, how, np.concatenate(told), base, predicted, X)
 
 
 def _composed(rows: pd.DataFrame, background: pd.DataFrame, taken: np.ndarray, start: np.ndarray) -> pd.DataFrame:

@@ -1,4 +1,12 @@
-"""SHAP: exact where the model is made of trees, sampled where it is not."""
+"""SHAP: exact where the model is made of trees or of a line, sampled where it is not.
+
+Gradient and Deep explainers of nets are not used: on the wine table's net they missed a prediction by up to 0.29 (with
+2,000 draws 0.13) and 2.6 of the predictions' standard deviation, and categories and gaps have no gradient. Sampled
+values add up.
+"""
+
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -6,12 +14,13 @@ import pandas as pd
 from framework.contender import Model
 from framework.data.frame import Frame
 from framework.data.schema import Schema
-from framework.explainers.contributions import Contributions
+from framework.explainers.contributions import Contributions, NotAdditiveError
+from framework.explainers.exact import explainer_of, needs_package
 from framework.explainers.sampling import answers_of, sampled
-from framework.explainers.trees import NotAdditiveError, explainer_of
+from framework.explainers.spread import spread
 
 BACKGROUND = 16  # rows that stand for "the column is not known" where values are sampled
-POOL = 500  # rows that these are chosen from
+POOL = 500  # rows that these are chosen from, and that a linear model's mean is taken of
 
 
 def attribute(
@@ -20,22 +29,36 @@ def attribute(
     """Contributions of up to `rows` rows drawn from the frame, and a sentence for each thing to know about them."""
     drawn = np.random.default_rng(seed).permutation(len(frame))
     X = frame.X.iloc[drawn[:rows]].reset_index(drop=True)
-    remarks = []
-    exact = explainer_of(model, schema)
-    if exact is not None:
+    pool = frame.X.iloc[drawn[-POOL:]].reset_index(drop=True)
+    remarks: list[str] = []
+    parts: list[tuple[np.ndarray, Contributions]] = []
+    if explainer_of(model, schema, pool) is not None:
         try:
-            return exact(X), []
+            parts = spread(partial(_exactly, schema=schema, pool=pool), model, X, seconds=seconds)
         except NotAdditiveError as error:
             remarks.append(f"shap: sampled, because {error}.")
-    elif _forest_without_shap(model):
+    elif needs_package(model):
         remarks.append(
             "shap: sampled; exact values of a forest need the package shap (pip install contenders[explain])."
         )
-    background = _typical(model, frame.X.iloc[drawn[-POOL:]].reset_index(drop=True))
-    found = sampled(model, schema, X, background, seconds=seconds, seed=seed)
+    if not parts:
+        background = _typical(model, pool)
+        parts = spread(partial(_sampled, schema=schema, background=background, seed=seed), model, X, seconds=seconds)
+    found = Contributions.join([part for _, part in parts])
+    found = replace(found, places=drawn[np.concatenate([places for places, _ in parts])])
     if len(found.X) < len(X):
         remarks.append(f"shap: {len(found.X)} of {len(X)} rows in the {seconds:.0f} s there were.")
     return found, remarks
+
+
+def _exactly(model: Model, X: pd.DataFrame, *, schema: Schema, pool: pd.DataFrame) -> Contributions:
+    explainer = explainer_of(model, schema, pool)
+    assert explainer is not None  # attribute has asked
+    return explainer(X)
+
+
+def _sampled(model: Model, X: pd.DataFrame, *, schema: Schema, background: pd.DataFrame, seed: int) -> Contributions:
+    return sampled(model, schema, X, background, seed=seed)
 
 
 def _typical(model: Model, pool: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +68,3 @@ def _typical(model: Model, pool: pd.DataFrame) -> pd.DataFrame:
     places = ((np.arange(count) + 0.5) / count * len(pool)).astype(int)
     typical: pd.DataFrame = pool.iloc[ranked[places]].reset_index(drop=True)
     return typical
-
-
-def _forest_without_shap(model: Model) -> bool:
-    return hasattr(getattr(model, "estimator", None), "estimators_")

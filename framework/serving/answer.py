@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,10 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from cluster.user_error import UserError
 from framework.data.schema import SchemaError
 from framework.serving.request import BodyTooLargeError
 
@@ -27,9 +30,18 @@ def refusal(error: Exception) -> Response:
     """A person's mistake: its sentence under the status that fits."""
     if isinstance(error, BodyTooLargeError):
         return Draining(answer({"error": str(error)}, status=error.status, headers={"connection": "close"}))
-    status = getattr(error, "status", 422 if isinstance(error, SchemaError) else 400)
-    headers = {"www-authenticate": "Bearer"} if status == 401 else None
+    status = status_of(error)
+    headers = {"www-authenticate": "Bearer"} if status == 401 else {}
+    if (seconds := getattr(error, "retry_after", None)) is not None:
+        headers["retry-after"] = str(math.ceil(seconds))
     return answer({"error": str(error)}, status=status, headers=headers)
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of what went wrong."""
+    if not isinstance(error, UserError):
+        return 500
+    return int(getattr(error, "status", 422 if isinstance(error, SchemaError) else 400))
 
 
 def user_error(request: Request, error: Exception) -> Response:
@@ -39,13 +51,15 @@ def user_error(request: Request, error: Exception) -> Response:
 def http_error(request: Request, error: Exception) -> Response:
     """An address or a method that is not there: says what is."""
     assert isinstance(error, HTTPException)
-    path = request.url.path
-    said = {
-        404: f"there is no {path}. Ask POST /api/v1/predict/NAME, GET /api/v1/models, /healthz or /openapi.json.",
-        405: f"{path} does not take {request.method}. Predictions are asked by POST, all else by GET.",
-    }
-    sentence = said.get(error.status_code, error.detail)
-    return answer({"error": sentence}, status=error.status_code, headers=error.headers)
+    path, headers = request.url.path[:200], dict(error.headers or {})
+    sentence = error.detail
+    if error.status_code == 404:
+        sentence = f"there is no {path}. Ask POST /api/v1/predict/NAME, GET /api/v1/models, /healthz or /openapi.json."
+    elif error.status_code == 405:
+        taken = [route.methods for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+        headers = {"allow": ", ".join(sorted(set().union(*taken)))}
+        sentence = f"{path} does not take {request.method}. It takes: {headers['allow']}."
+    return answer({"error": sentence}, status=error.status_code, headers=headers)
 
 
 def gone(request: Request, error: Exception) -> Response:

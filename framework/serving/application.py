@@ -3,11 +3,14 @@
 import os
 from typing import Any
 
+from framework.monitoring.metrics import counting
 from framework.registry import resolve
+from framework.serving.access import digest
 from framework.serving.deployment import APP, ServingError, application
 from framework.serving.endpoint import PORT, TOKEN
-from framework.serving.guard import digest
+from framework.serving.roots import folders
 from framework.serving.source import pinned, version
+from framework.serving.token_file import configured_tokens
 
 
 def build(args: dict[str, Any]) -> Any:
@@ -15,15 +18,23 @@ def build(args: dict[str, Any]) -> Any:
 
     args: {"models": {what it is asked by: models:/NAME@alias or models:/NAME/VERSION}}. An alias is pinned here to the
     version that it means, so that all replicas serve the same one; a deployment anew moves on.
-    Replicas fetch the models through MLFLOW_TRACKING_URI; clients bear the token of FRAMEWORK_SERVE_TOKEN.
+    "observers", as `observing.observers_of` takes them; metrics for Prometheus by default; "roots": folders below which
+    batch jobs may read and write files.
+    Replicas fetch the models through MLFLOW_TRACKING_URI; clients bear the token of FRAMEWORK_SERVE_TOKEN, or one of
+    the file that FRAMEWORK_SERVE_TOKENS names.
     Raises ServingError without models or without a token, RegistryError for a model that is not there: Serve then keeps
     what it serves and tells the sentence in `serve status`.
     """
     models, token = args.get("models"), os.environ.get(TOKEN)
     if not models or not isinstance(models, dict):
         raise ServingError(f"args of {APP} hold no models: {args!r}. Write models: {{NAME: models:/NAME@champion}}.")
-    if not token:
+    tokens = configured_tokens() or []
+    if not token and not tokens:
         raise ServingError(f"a cluster's address is reached from the network: set {TOKEN} in its pods.")
     uris = {str(name): pinned(str(uri), resolve(str(uri)).resolve()) for name, uri in models.items()}
     sources = {name: {"uri": uri, "version": version(uri), "folder": None} for name, uri in uris.items()}
-    return application({"models": sources, "token": digest(token.encode()), "replicas": 1, "port": PORT})
+    guarded = {"token": digest(token.encode()) if token else None, "tokens": [each.to_json() for each in tokens]}
+    wanted: dict[str, Any] = {"models": sources, **guarded, "replicas": 1, "port": PORT}
+    observers = args.get("observers")
+    wanted |= {"observers": [counting()] if observers is None else observers, "roots": folders(args.get("roots") or [])}
+    return application(wanted)

@@ -51,6 +51,8 @@ class Batcher(Generic[Q, A]):
         try:
             while self._waiting:
                 batch = self._next()
+                if not batch:
+                    continue
                 answers = await loop.run_in_executor(self._thread, self._scored, [request for request, _, _ in batch])
                 for (_, _, future), answer in zip(batch, answers, strict=True):
                     if future.done():  # its client has gone
@@ -63,14 +65,19 @@ class Batcher(Generic[Q, A]):
             self._worker = None
 
     def _next(self) -> list[tuple[Q, int, asyncio.Future[A]]]:
-        """The longest run of waiting requests that fits one batch; at least one."""
-        taken, total = 0, 0
-        for _, rows, _ in self._waiting:
-            if taken and total + rows > self._most:
-                break
-            taken, total = taken + 1, total + rows
-        batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
-        self._rows -= total
+        """The longest run of waiting requests that fits one batch; those whose client has gone are left out."""
+        batch: list[tuple[Q, int, asyncio.Future[A]]] = []
+        taken = total = left = 0
+        for each in self._waiting:
+            _, rows, answer = each
+            if not answer.done():
+                if batch and total + rows > self._most:
+                    break
+                batch.append(each)
+                total += rows
+            taken, left = taken + 1, left + rows
+        self._waiting = self._waiting[taken:]
+        self._rows -= left
         return batch
 
     def _scored(self, requests: list[Q]) -> Sequence[A | Exception]:

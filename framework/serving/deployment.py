@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def configuration() -> Configuration | None:
     if APP not in _serve().status().applications:
         return None
     try:
-        about = _handle().about.remote().result(timeout_s=SECONDS)
+        about = _about()
     except TimeoutError as error:
         raise ServingError(
             f"the serving application does not answer within {SECONDS:g} s. Look at its logs."
@@ -51,15 +52,23 @@ def start(host: str, port: int) -> str:
     """Starts Ray Serve on this address, or finds it there; returns the folder of its files, empty where it has none.
 
     HAProxy where it can be kept off the network or is meant to be on it; else Serve's Python proxy.
-    Raises ServingError where the port is taken, or Ray Serve already runs here and listens elsewhere.
+    Raises ServingError where the port is taken, Ray Serve already runs here and listens elsewhere, or cannot start.
     """
+    from ray.exceptions import RayError
+
     if _started():
         return _check_address(host, port)
     check_port(host, port)
     reachable = host in ("127.0.0.1", "0.0.0.0")  # HAProxy asks replicas of its own machine on 127.0.0.1
     settings = plain() if not reachable or (loopback(host) and not alone()) else fast() if alone() else spread()
     options = {"runtime_env": {"env_vars": settings}}
-    _serve().start(http_options={"host": host, "port": port}, controller_options=options)
+    try:
+        _serve().start(http_options={"host": host, "port": port}, controller_options=options)
+    except (RayError, RuntimeError, TimeoutError) as error:
+        sentence = str(error).strip().partition("\n")[0]
+        raise ServingError(
+            f"Ray Serve could not start on {host}:{port} ({sentence}). Is the machine too busy?"
+        ) from error
     program = settings.get("RAY_SERVE_HAPROXY_BINARY_PATH")
     return str(Path(program).parent) if program else ""
 
@@ -99,7 +108,7 @@ def deploy(wanted: Configuration) -> dict[str, str]:
         _serve().run(deployment, name=APP, route_prefix="/")
     except RuntimeError as error:
         raise ServingError(f"Ray Serve could not start the application: {error}") from error
-    return dict(_handle().about.remote().result(timeout_s=SECONDS)["failed"])
+    return dict(_about()["failed"])
 
 
 def delete(*, wait: bool) -> None:
@@ -207,7 +216,7 @@ def _registry() -> dict[str, str]:
 
 def _code() -> str:
     """A digest of this package's files: replicas of other code have to be replaced."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
@@ -221,3 +230,9 @@ def _serve() -> Any:
 
 def _handle() -> Any:
     return _serve().get_app_handle(APP)
+
+
+def _about() -> dict[str, Any]:
+    """What the application says of itself, asked in a thread: in a notebook's event loop Serve would refuse to wait."""
+    with ThreadPoolExecutor(1) as thread:
+        return dict(thread.submit(lambda: _handle().about.remote().result(timeout_s=SECONDS)).result())

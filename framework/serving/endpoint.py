@@ -11,15 +11,20 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cluster.connect import Session, connect
+from framework.monitoring.metrics import counting
 from framework.predictor import Predictor
 from framework.serving import deployment
+from framework.serving.access import digest
 from framework.serving.deployment import Configuration, ServingError, check_port, loopback
-from framework.serving.guard import digest
+from framework.serving.replica import OBSERVERS
+from framework.serving.roots import folders
 from framework.serving.session import ServingSession, running_session, this_process
 from framework.serving.source import pinned, registered, version
+from framework.serving.token_file import configured_tokens
 
 _own: ServingSession | None = None  # the server that this process started on a Ray of its own, and has to end
 
@@ -36,17 +41,21 @@ class Endpoint:
     example: Mapping[str, Any] = field(repr=False)  # a row of the training data
     token: str | None = field(default=None, repr=False)
 
-    def predict(self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def predict(
+        self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: str | None = None
+    ) -> dict[str, Any]:
         """The server's answer for one row or many: `predictions` in their order, and `warnings`.
 
+        request: an id of yours that is logged with it; what comes true is posted by it later.
         Raises ServingError with the server's sentence when it refuses them, or when nothing answers.
         """
         headers = {"content-type": "application/json"} | (
             {"authorization": f"Bearer {self.token}"} if self.token else {}
         )
-        request = urllib.request.Request(self.url, json.dumps(rows, default=str).encode(), headers)
+        headers |= {} if request is None else {"x-request-id": request}
+        asked = urllib.request.Request(self.url, json.dumps(rows, default=str).encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=deployment.SECONDS) as answer:
+            with urllib.request.urlopen(asked, timeout=deployment.SECONDS) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             raise ServingError(_sentence(error)) from error
@@ -77,6 +86,8 @@ def serve(
     port: int | None = None,
     replicas: int = 1,
     token: str | None = None,
+    observers: Sequence[Mapping[str, Any]] | None = None,
+    roots: Sequence[Path | str] | None = None,
 ) -> Endpoint:
     """Deploys a model and returns when it answers; one of the same name is replaced without a pause.
 
@@ -84,7 +95,11 @@ def serve(
     name: what it is asked by; the name it is registered under, or the model folder's own, by default.
     host, port: where the first model's server listens, 127.0.0.1:8000 by default; later models join it.
     replicas: processes that answer; never fewer than already do.
-    token: what clients must bear, from FRAMEWORK_SERVE_TOKEN by default; any address but loopback needs one.
+    token: what clients must bear, from FRAMEWORK_SERVE_TOKEN by default; any address but loopback needs one. It opens
+    all; further ones, each with its roles, are in the file that FRAMEWORK_SERVE_TOKENS names, read at every call.
+    roots: the folders below which batch jobs may read and write files; none by default, None: those there are.
+    observers: who is told of every answered request, as `observing.observers_of` takes them; None: those there are, of
+    a new server metrics for Prometheus.
     Raises ServingError for a port that is taken or an address without a token, before anything starts;
     RegistryError or ModelFolderError for a model that is not there.
     """
@@ -95,7 +110,8 @@ def serve(
     predictor = Predictor.open(folder)
     name, host = name or registered(uri) or predictor.name, _literal(host)
     token = token or os.environ.get(TOKEN) or None
-    if not loopback(host) and not token:
+    tokens = configured_tokens()
+    if not loopback(host) and not token and not tokens:
         raise ServingError(f"host {host} is reached from the network: set {TOKEN} to a secret that clients must send.")
     if not _has_ray():
         if not os.environ.get("RAY_ADDRESS"):
@@ -108,11 +124,17 @@ def serve(
     _check_same(present, port, token)
     uri = pinned(uri, folder)
     source = {"uri": uri, "version": version(uri), "folder": str(folder) if deployment.alone() else None}
-    models = {**present["models"], name: source}
-    failed = deployment.deploy({**present, "models": models, "replicas": max(replicas, present["replicas"])})
+    wanted = {**present, "models": {**present["models"], name: source}, "replicas": max(replicas, present["replicas"])}
+    wanted |= {} if tokens is None else {"tokens": [each.to_json() for each in tokens]}
+    wanted |= {} if roots is None else {"roots": folders(roots)}
+    wanted |= {} if observers is None else {"observers": [dict(each) for each in observers]}
+    failed = deployment.deploy(wanted)
     if name in failed:
         _restore(present)
         raise ServingError(f"model {uri} cannot be opened by the server: {failed[name]}")
+    if OBSERVERS in failed:
+        _restore(present)
+        raise ServingError(f"the server cannot be observed: {failed[OBSERVERS]}")
     deployment.wait_for(name)
     if _own is not None:
         _own.remember()
@@ -181,7 +203,8 @@ def _started(session: Session, host: str, port: int, token: str | None) -> Confi
     folder = deployment.start(host, port)
     if session.where == "laptop" and _own is None:
         _own = this_process(address=session.address, url=deployment.url(), folder=folder)
-    return {"models": {}, "token": digest(token.encode()) if token else None, "replicas": 1, "port": port}
+    guarded = {"token": digest(token.encode()) if token else None}
+    return {"models": {}, **guarded, "observers": [counting()], "replicas": 1, "port": port}
 
 
 def _end() -> None:

@@ -1,52 +1,62 @@
-"""Who may ask: whoever bears the token, or whoever sits at this machine."""
+"""Who may ask: whoever bears a token, or whoever sits at this machine."""
 
-import hashlib
-import hmac
 import ipaddress
+import math
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from framework.serving.access import UNNAMED, Role, Tokens
 from framework.serving.answer import refusal
 from framework.serving.request import RequestError
 
+OPEN = frozenset({"/healthz", "/v2/health/live", "/v2/health/ready"})  # load balancers bear no token
+
 
 class Guard:
-    """Lets in whoever bears the token; without a token, whoever asks on this machine's loopback address.
+    """Lets in whoever bears a token; on a server that asks for none, whoever asks on this machine's loopback address.
 
-    Without a token a Host header with a foreign name is refused too: a web page that points its own name at 127.0.0.1
+    There a Host header with a foreign name is refused too: a web page that points its own name at 127.0.0.1
     (DNS rebinding) must not read the answers.
+    What a request may do stands in its scope, as "roles"; each route says which it asks for.
     """
 
-    def __init__(self, app: ASGIApp, token: Callable[[], str | None]) -> None:
-        """token: tells the `digest` of the token to bear, None where none is asked for."""
+    def __init__(self, app: ASGIApp, tokens: Callable[[], Tokens]) -> None:
         self._app = app
-        self._token = token
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wrong = self._wrong(scope) if scope["type"] == "http" else None
-        answering = self._app if wrong is None else refusal(wrong)
-        await answering(scope, receive, send)
+        if scope["type"] == "http":
+            try:
+                scope["roles"] = self._roles(scope)
+            except RequestError as wrong:
+                await refusal(wrong)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
-    def _wrong(self, scope: Scope) -> RequestError | None:
-        token = self._token()
-        if token is None:
+    def _roles(self, scope: Scope) -> frozenset[Role]:
+        tokens = self._tokens()
+        if not tokens.asked_for:
             host = next((value for key, value in scope["headers"] if key == b"host"), b"localhost")
             if _loopback(scope.get("server")) and _unnamed(host.decode("latin-1")):
-                return None
-            return RequestError("without a token this server answers on its loopback address only.", status=403)
-        if scope["path"] == "/healthz":
-            return None
+                return UNNAMED
+            raise RequestError("without a token this server answers on its loopback address only.", status=403)
+        if scope["path"] in OPEN:
+            return frozenset()
         shown = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
         scheme, _, bearer = shown.partition(b" ")
-        if scheme.lower() == b"bearer" and hmac.compare_digest(digest(bearer.strip()), token):
-            return None
-        return RequestError("this server asks for a token: send the header Authorization: Bearer TOKEN.", status=401)
-
-
-def digest(token: bytes) -> str:
-    """What a configuration keeps of a token: its SHA-256, hex."""
-    return hashlib.sha256(token).hexdigest()
+        token = tokens.borne(bearer.strip()) if scheme.lower() == b"bearer" else None
+        if token is None:
+            raise RequestError("this server asks for a token: send the header Authorization: Bearer TOKEN.", status=401)
+        seconds = tokens.wait(token)
+        if seconds:
+            raise RequestError(
+                f"token {token.name!r} may ask {token.per_minute:g} times a minute, and has. "
+                f"Try again in {math.ceil(seconds)} s.",
+                status=429,
+                retry_after=seconds,
+            )
+        return token.opens
 
 
 def _loopback(server: tuple[str, int] | None) -> bool:

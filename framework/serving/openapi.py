@@ -1,125 +1,109 @@
-"""The served models as an OpenAPI document: their real columns, types, categories and an example each."""
+"""The whole HTTP interface as an OpenAPI document, with the served models' real columns in it."""
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 
-from framework.data.schema import Column, Schema
-from framework.problem import Problem
+from framework.monitoring.outcomes import MOST_ID
+from framework.serving.operations import ASKED, TIMEOUT, Operation, body_of, content_of, operations, refusals, responses
 from framework.serving.request import MOST_ROWS
+from framework.serving.schemas import TEXT, TEXTS, VERSION, answer_schema, job_schema, row_schema, structure
 from framework.serving.served import Served
 
-JSON_TYPES = {"number": "number", "boolean": "boolean", "category": "string", "text": "string", "date": "string"}
-ERRORS = {
-    "400": "the body is no JSON, or no rows",
-    "413": "too many rows or bytes",
-    "422": "the rows do not fit the model's columns",
-}
+FREE = ("/healthz", "/v2/health/live", "/v2/health/ready")  # of a token
+GUARDED = ("401", "403", "429")
 
 
 def document(models: Iterable[Served], *, secured: bool) -> dict[str, Any]:
     """The OpenAPI 3.1 description; secured: a bearer token is asked for."""
     models = list(models)
+    paths: dict[str, dict[str, Operation]] = {}
+    for model in models:
+        paths |= operations(model)
+    paths |= _of_the_server([model.name for model in models])
+    schemas: dict[str, Any] = {"Error": structure({"error": TEXT})}
+    for model in models:
+        schemas[f"{model.name}.row"] = row_schema(model.predictor.schema, model.example())
+        schemas[f"{model.name}.answer"] = answer_schema(model)
+    for path, methods in paths.items():
+        for operation in methods.values():
+            if path in FREE:
+                operation["security"] = []
+            operation["responses"] |= refusals(GUARDED if secured and path not in FREE else ("403",))
     described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Served models", "version": "1"},
-        "paths": {f"/api/v1/predict/{model.name}": {"post": _operation(model)} for model in models}
-        | {
-            "/api/v1/models": {"get": _plain("models", "The served models with their versions and columns.")},
-            "/healthz": {"get": {**_plain("healthz", "200 while the replica answers."), "security": []}},
-        },
-        "components": {"schemas": {"Error": _object({"error": {"type": "string"}})}},
+        "paths": paths,
+        "components": {"schemas": schemas},
     }
-    for model in models:
-        described["components"]["schemas"][f"{model.name}.row"] = row_schema(model.predictor.schema, model.example())
-        described["components"]["schemas"][f"{model.name}.answer"] = _answer_schema(model)
     if secured:
         described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         described["security"] = [{"token": []}]
     return described
 
 
-def row_schema(schema: Schema, example: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of one row."""
-    properties = {column.name: column_schema(column) for column in schema.columns}
-    return {**_object(properties), "additionalProperties": False, "examples": [example]}
-
-
-def column_schema(column: Column) -> dict[str, Any]:
-    """The JSON Schema of one value. `enum` lists the categories seen in training, null where values were missing.
-
-    Other categories and nulls are scored as well, with a warning.
-    """
-    kind = "integer" if column.kind == "number" and column.whole else JSON_TYPES[column.kind]
-    described: dict[str, Any] = {"type": [kind, "null"] if column.missing else kind}
-    if column.kind == "date":
-        described["format"] = "date-time"
-    if column.kind == "category":
-        described["enum"] = [*column.categories, *([None] if column.missing else [])]
-    if column.example is not None:
-        described["examples"] = [column.example]
-    return described
-
-
-def _operation(model: Served) -> dict[str, Any]:
-    row = {"$ref": f"#/components/schemas/{_escaped(model.name)}.row"}
-    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_ROWS}
-    body = {"oneOf": [row, rows, _object({"rows": rows})]}
-    problem = model.predictor.problem
-    asked = f"Predicts {problem.target!r} ({problem.kind})" if problem.target else f"Assigns clusters ({problem.kind})"
-    answer = _content({"$ref": f"#/components/schemas/{_escaped(model.name)}.answer"})
-    error = _content({"$ref": "#/components/schemas/Error"})
+def _of_the_server(names: list[str]) -> dict[str, dict[str, Operation]]:
+    summary = structure({"name": TEXT, "uri": TEXT, "version": VERSION, "kind": TEXT, "columns": {"type": "array"}})
+    health = structure({"status": TEXT, "models": TEXTS})
+    deleted = structure({"deleted": TEXT, "versions": {"type": "array", "items": {"type": "integer"}}})
     return {
-        "operationId": f"predict.{model.name}",
-        "summary": f"{asked} for one row or many.",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": body, "example": model.example()}},
+        "/api/v1/models": {
+            "get": _told("models", "The served models.", structure({"models": {"type": "array", "items": summary}}))
         },
-        "responses": {
-            "200": {"description": "An answer a row, in the order of the rows.", **answer},
-            **{status: {"description": reason, **error} for status, reason in ERRORS.items()},
+        "/api/v1/models/compare": {"post": _compare(names)},
+        "/api/v1/outcomes": {"post": _outcomes()},
+        "/api/v1/models/{name}": {
+            "delete": {
+                **_told(
+                    "delete", "Takes a model that does not serve out of the registry.", deleted, ("404", "409", "503")
+                ),
+                "parameters": [{"name": "name", "in": "path", "required": True, "schema": TEXT}],
+            }
         },
+        "/api/v1/jobs/{id}": {
+            "get": {
+                **_told("job", "How far a job is.", job_schema(), ("404",)),
+                "parameters": [{"name": "id", "in": "path", "required": True, "schema": TEXT}],
+            }
+        },
+        "/healthz": {"get": _told("healthz", "200 while the replica answers.", health)},
+        "/openapi.json": {"get": _told("openapi", "This document.", {"type": "object"})},
+        "/v2": {"get": _told("v2", "The server, to the Open Inference Protocol.", structure({"name": TEXT}))},
+        "/v2/health/live": {"get": _told("v2.live", "It lives.", structure({"live": {"type": "boolean"}}))},
+        "/v2/health/ready": {"get": _told("v2.ready", "It answers.", structure({"ready": {"type": "boolean"}}))},
     }
 
 
-def _answer_schema(model: Served) -> dict[str, Any]:
-    item: dict[str, Any] = {"prediction": _prediction_schema(model.predictor.problem, model.predictor.schema)}
-    if model.predictor.problem.classified:
-        share = {"type": "number", "minimum": 0, "maximum": 1}
-        item["probabilities"] = _object({str(label): share for label in model.predictor.schema.classes})
-    elif model.predictor.band is not None:
-        interval = f"of the interval that holds the truth {100 * model.predictor.band.level:g} times in 100"
-        for end, which in (("low", "lower"), ("high", "upper")):
-            item[f"prediction_{end}"] = {"type": "number", "description": f"The {which} end {interval}."}
-    return _object(
-        {
-            "model": {"type": "string"},
-            "version": {"type": ["string", "null"]},
-            "predictions": {"type": "array", "items": _object(item)},
-            "warnings": {"type": "array", "items": {"type": "string"}},
-        }
-    )
+def _compare(names: list[str]) -> Operation:
+    """Names are listed, rows are not: each model has its own columns."""
+    models = {"type": "array", "items": {"enum": names} if names else TEXT, "minItems": 2, "uniqueItems": True}
+    rows = {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": MOST_ROWS}
+    about = {"type": "object", "additionalProperties": structure({"version": VERSION, "warnings": TEXTS})}
+    answer = structure({"models": about, "rows": {"type": "array", "items": {"type": "object"}}})
+    return {
+        "operationId": "compare",
+        "summary": "The same rows asked of several models, their answers side by side.",
+        "parameters": [TIMEOUT],
+        "requestBody": body_of(structure({"models": models, "rows": rows})),
+        "responses": responses("By row and model.", content_of(answer), ASKED),
+    }
 
 
-def _prediction_schema(problem: Problem, schema: Schema) -> dict[str, Any]:
-    if problem.classified:
-        return {"enum": list(schema.classes)}
-    return {"type": "integer" if problem.kind == "clustering" else "number"}
+def _outcomes() -> Operation:
+    value = {"type": ["string", "number", "boolean"]}
+    told = {
+        **structure({"request": {"type": "string", "minLength": 1, "maxLength": MOST_ID}, "outcome": value}),
+        "additionalProperties": False,
+    }
+    told["properties"] |= {"row": {"type": "integer", "minimum": 0, "default": 0}}
+    many = {"type": "array", "items": told, "minItems": 1, "maxItems": MOST_ROWS}
+    taken = content_of(structure({"taken": {"type": "integer"}}))
+    return {
+        "operationId": "outcomes",
+        "summary": "What came true, by the X-Request-ID of the predictions, where a prediction log is kept.",
+        "requestBody": body_of({"oneOf": [told, many]}),
+        "responses": responses("How many were taken.", taken, ("400", "404", "413", "415")),
+    }
 
 
-def _plain(name: str, summary: str) -> dict[str, Any]:
-    return {"operationId": name, "summary": summary, "responses": {"200": {"description": "OK", **_content({})}}}
-
-
-def _content(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": schema}}}
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _escaped(name: str) -> str:
-    """A name inside a JSON pointer that is itself part of a URI."""
-    return quote(name.replace("~", "~0").replace("/", "~1"), safe="~")
+def _told(name: str, summary: str, schema: dict[str, Any], refused: tuple[str, ...] = ()) -> Operation:
+    return {"operationId": name, "summary": summary, "responses": responses(summary, content_of(schema), refused)}

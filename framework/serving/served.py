@@ -1,7 +1,7 @@
 """One model as it is served: many requests in, an answer or a reason for each out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ import pandas as pd
 
 from cluster.user_error import UserError
 from framework.predictor import Predictor
-from framework.serving.request import RequestError, Row, table
+from framework.serving.request import RequestError, Row, reason, table
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Served:
                 return [self.score([request])[0] for request in requests]
             log.exception("model %s failed on a request", self.name)
             refused = isinstance(error, ValueError | ArithmeticError)
-            sentence = f"model {self.name} cannot score these rows: {type(error).__name__}: {error}"
+            sentence = f"model {self.name} cannot score these rows: {reason(error)}"
             return [RequestError(sentence, status=422 if refused else 500)]
         return [settled[place] if place in settled else answers[place] for place in range(len(requests))]
 
@@ -81,7 +81,7 @@ class Served:
             if len(places) == 1:
                 log.exception("model %s could not read a request", self.name)
                 settled[places[0]] = RequestError(
-                    f"the rows cannot be read as columns of {self.name}: {error}", status=422
+                    f"the rows cannot be read as columns of {self.name}: {reason(error)}", status=422
                 )
                 return
         else:
@@ -128,3 +128,13 @@ class Served:
             {"prediction": value, "probabilities": dict(zip(labels, row, strict=True))}
             for value, row in zip(answered["prediction"].tolist(), shares, strict=True)
         ]
+
+
+def flat(items: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """An answer's `predictions` by column, named as `Predictor.predict` names them: `proba_<class>` for each share."""
+    first = items[0]
+    told = {name: [item[name] for item in items] for name in first if name != "probabilities"}
+    shares = {
+        f"proba_{label}": [item["probabilities"][label] for item in items] for label in first.get("probabilities", {})
+    }
+    return told | shares

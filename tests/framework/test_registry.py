@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -77,17 +78,19 @@ def served(command: list[str], *, port: int, path: str, folder: Path, **more: st
             start_new_session=True,
         )
     try:
-        for _ in range(400):
+        end = time.monotonic() + 150
+        while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=1).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).close()
                 break
             except OSError:
-                assert process.poll() is None, (folder / "server.log").read_text()
+                alive = process.poll() is None and time.monotonic() < end
+                assert alive, (folder / "server.log").read_text()
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, 15)
-        process.wait(20)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
 
 
 def test_registering_again_makes_a_new_version_and_moves_the_alias(home, predictor):
@@ -169,7 +172,7 @@ def test_mlflow_models_serve_answers(home, predictor, rows):
     with served(command, port=port, path="/ping", folder=home, MLFLOW_TRACKING_URI=store) as url:
         body = json.dumps({"dataframe_records": json.loads(rows.head(5).to_json(orient="records"))}).encode()
         asked = urllib.request.Request(f"{url}/invocations", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(asked, timeout=120) as answer:
             told = pd.DataFrame(json.load(answer)["predictions"])
     expected = predictor.predict(rows.head(5))[0]
     assert told["prediction"].tolist() == expected["prediction"].tolist()

@@ -1,10 +1,8 @@
 """The HTTP interface, asked over a real socket: answers, refusals, and a server that lives on after each."""
 
 import asyncio
-import http.client
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,30 +11,11 @@ from typing import Any
 import pytest
 import uvicorn
 
+from framework.serving.access import digest
 from framework.serving.app import Application
-from framework.serving.guard import digest
+from tests.framework.serving.http_client import Client, listen, sources
 
 SECRET = "a-token-for-tests"
-
-
-class Client:
-    """A small HTTP client: method, path, body → status, content."""
-
-    def __init__(self, host: str, port: int, **headers: str) -> None:
-        self.host, self.port, self.headers = host, port, headers
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
-        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        try:
-            connection.request(method, path, content, {**self.headers, **headers})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
-
-    def predict(self, name: str, body: Any) -> tuple[int, Any]:
-        return self.ask("POST", f"/api/v1/predict/{name}", body)
 
 
 Start = Callable[..., Client]
@@ -48,18 +27,11 @@ def start(churn: Path, cars: Path) -> Iterator[Start]:
     servers: list[uvicorn.Server] = []
 
     def begin(*, host: str = "127.0.0.1", token: str | None = None, models: dict[str, Path] | None = None) -> Client:
-        application = Application()
         models = {"churn": churn, "cars": cars} if models is None else models
-        sources = {name: {"uri": str(path), "version": None, "folder": str(path)} for name, path in models.items()}
         hashed = digest(token.encode()) if token else None
-        asyncio.run(application.reconfigure({"models": sources, "token": hashed}))
-        listening = socket.create_server((host, 0))
-        server = uvicorn.Server(uvicorn.Config(application.http(), lifespan="off", log_level="critical"))
-        threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
-        while not server.started:
-            time.sleep(0.01)
+        client, server = listen({"models": sources(**models), "token": hashed}, host=host)
         servers.append(server)
-        return Client("127.0.0.1", listening.getsockname()[1])
+        return client
 
     yield begin
     for server in servers:
@@ -164,6 +136,9 @@ def test_addresses_and_methods_that_are_not_there_say_what_is(client: Client, ro
     status, content = client.ask("GET", "/api/v1/predict/churn")
     assert status == 405
     assert "POST" in content["error"]
+    status, headers, body = client.raw("PUT", "/api/v1/models/churn")
+    assert (status, headers["allow"]) == (405, "DELETE, GET, HEAD")
+    assert b"does not take PUT. It takes: DELETE, GET, HEAD." in body
     status, content = client.ask("GET", "/nothing")
     assert status == 404
     assert "/openapi.json" in content["error"]
@@ -276,12 +251,12 @@ def test_a_model_that_cannot_be_opened_leaves_the_others_in_place(churn: Path, t
     application = Application()
     good = {"uri": "x", "version": None, "folder": str(churn)}
     asyncio.run(application.reconfigure({"models": {"churn": good}, "token": None}))
-    before = application.models["churn"]
+    before = application.replica.models["churn"]
     bad = {"uri": "y", "version": None, "folder": str(tmp_path)}
     asyncio.run(application.reconfigure({"models": {"churn": good, "other": bad}, "token": None}))
-    assert application.models == {"churn": before}
+    assert application.replica.models == {"churn": before}
     assert "no model folder" in application.about()["failed"]["other"]
     asyncio.run(application.reconfigure({"models": {"churn": bad}, "token": None}))
-    assert application.models == {"churn": before}  # the older one stays
+    assert application.replica.models == {"churn": before}  # the older one stays
     asyncio.run(application.reconfigure({"models": {}, "token": None}))
-    assert application.models == {}
+    assert application.replica.models == {}

@@ -18,10 +18,10 @@ from cluster.ports import free_ports
 from framework.predictor import Predictor
 from framework.registry import RegistryError, register
 from framework.serving import deployment
+from framework.serving.access import digest
 from framework.serving.application import build
 from framework.serving.deployment import APP, ServingError
 from framework.serving.endpoint import TOKEN
-from framework.serving.guard import digest
 
 MANIFEST = Path(__file__).parents[3] / "cluster" / "kuberay" / "rayservice.yaml"
 

@@ -123,3 +123,21 @@ def test_more_than_can_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> N
     assert first == 0
     assert isinstance(second, OverloadError)
     assert isinstance(third, OverloadError)
+
+
+def test_who_has_gone_is_not_scored_and_makes_room() -> None:
+    score = Slow()
+    batch: Batcher[int, int] = Batcher(score)
+
+    async def ask() -> list[int]:
+        first = asyncio.create_task(batch.ask(1))
+        await asyncio.sleep(0.005)
+        gone = [asyncio.create_task(batch.ask(n, rows=batcher.MOST_WAITING // 2)) for n in (2, 3)]
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        answers = [await first]
+        return [*answers, await batch.ask(4, rows=batcher.MOST_WAITING)]
+
+    assert asyncio.run(ask()) == [1, 16]
+    assert score.batches == [[1], [4]]

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import shlex
 import socket
@@ -11,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,11 +20,13 @@ import pytest
 
 from cluster.connect import Session
 from cluster.ports import free_ports
+from cluster.user_error import UserError
 from framework.predictor import ModelFolderError
 from framework.serving import deployment
 from framework.serving.deployment import ServingError
 from framework.serving.endpoint import TOKEN, Endpoint, serve, unserve
 from framework.serving.session import running_session, state_file
+from framework.serving.token_file import FILE, add_token
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +144,36 @@ def test_another_token_or_port_than_the_running_server_s_is_refused(endpoint: En
         serve(churn, port=1)
 
 
+def test_observers_that_cannot_be_made_change_nothing(endpoint: Endpoint, churn: Path) -> None:
+    serve(churn, name="customers")
+    before = deployment.configuration()
+    with pytest.raises(ServingError, match=r"cannot be observed: observer 'no\.such:thing' cannot be made"):
+        serve(churn, name="customers", observers=[{"make": "no.such:thing"}])
+    assert deployment.configuration() == before
+    assert endpoint.predict(endpoint.example)["predictions"]
+
+
+def test_a_file_below_a_root_is_scored_by_a_job(endpoint: Endpoint, churn: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no folder"):
+        serve(churn, name="customers", roots=[tmp_path / "none"])
+    serve(churn, name="customers", roots=[tmp_path])
+    (tmp_path / "rows.csv").write_text(
+        ",".join(endpoint.example) + "\n" + ",".join(map(str, endpoint.example.values()))
+    )
+    server = endpoint.url.partition("/api")[0]
+    asked = json.dumps({"data": f"{tmp_path}/rows.csv", "out": f"{tmp_path}/answers.csv"}).encode()
+    with urllib.request.urlopen(f"{server}/api/v1/batch/customers", asked, timeout=30) as answer:
+        assert answer.status == 202
+        place = answer.headers["location"]
+    until, job = time.monotonic() + 120, {"state": "waiting"}
+    while job["state"] in ("waiting", "running") and time.monotonic() < until:
+        time.sleep(0.1)
+        with urllib.request.urlopen(f"{server}{place}", timeout=30) as answer:
+            job = json.load(answer)
+    assert (job["state"], job["rows"]) == ("done", 1), job
+    assert (tmp_path / "answers.csv").read_text().startswith("prediction,proba_No,proba_Yes\n")
+
+
 def test_an_unknown_name_is_told_what_is_served(endpoint: Endpoint) -> None:
     with pytest.raises(ServingError, match=r"'nobody' is not served\. Served: customers"):
         unserve("nobody")
@@ -161,7 +195,9 @@ def test_the_session_file_is_its_user_s_alone_and_a_dead_session_s_is_ignored(
         assert running_session() is None
 
 
-def test_the_last_model_takes_the_server_with_it(endpoint: Endpoint, churn: Path) -> None:
+def test_the_last_model_takes_the_server_with_it(
+    endpoint: Endpoint, churn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = running_session()
     assert session is not None
     assert Path(session.folder).is_dir()
@@ -177,8 +213,11 @@ def test_the_last_model_takes_the_server_with_it(endpoint: Endpoint, churn: Path
     with pytest.raises(ServingError, match="Is 'customers' still served"):
         endpoint.predict(endpoint.example)
     port = int(endpoint.url.split(":")[2].split("/")[0])
+    monkeypatch.setenv(FILE, str(tmp_path / "tokens.json"))
+    colleague = add_token(tmp_path / "tokens.json", "colleague", roles=["predict"])
     again = serve(churn, port=port, token="secret", host="0.0.0.0")
     try:
+        assert replace(again, token=colleague).predict(again.example)["predictions"]
         assert again.predict(again.example)["predictions"]
         assert "$FRAMEWORK_SERVE_TOKEN" in again.curl()
         assert "secret" not in again.curl() + repr(again)
