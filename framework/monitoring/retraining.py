@@ -72,8 +72,6 @@ def retrain(
         as_before: dict[str, Any] = {key: value for key in SETTINGS if (value := config.get(key))}
         board = compete(line_up(split), split, deadline=end, observers=[logged], **as_before | given)
         run = logged.run_id()
-    version = register(
-        board, name or config.get("name"), alias=alias, run_id=run, tags={"retrained_from": run_id}
-    )
+    version = register(board, name or config.get("name"), alias=alias, run_id=run, tags={"retrained_from": run_id})
     log.info("retrained %s as %s", run_id, version)
     return Retrained(board, version)
