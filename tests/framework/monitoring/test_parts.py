@@ -47,7 +47,7 @@ def test_a_few_rows_are_written_after_so_many_seconds(tmp_path):
     parts = Parts(tmp_path, rows=100, seconds=0.05)
     parts.add([{"at": 1.0, "place": 0}])
     until = time.monotonic() + 20
-    while not names(tmp_path) and time.monotonic() < until:
+    while not list(tmp_path.glob("*.parquet")) and time.monotonic() < until:
         time.sleep(0.01)
     assert read_parts(tmp_path).num_rows == 1
     parts.close()
