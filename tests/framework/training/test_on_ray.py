@@ -39,6 +39,8 @@ def counted(facts: dict[str, Any]) -> dict[str, Any]:
             trace.write_text(trace.read_text() + "x" if trace.exists() else "x")
             raise TrainingError("the loss is nan at step 2")
         if step == facts.get("hang"):
+            if "trace" in facts:
+                Path(facts["trace"]).touch()
             time.sleep(60)
 
         def write(folder: Path, done: int = step + 1) -> None:
@@ -126,10 +128,12 @@ def test_a_killed_fit_leaves_no_actor_and_no_cpu_taken(ray_session: Session, tmp
 
     def fit(folder: str) -> None:
         context = Context(folder=Path(folder))
-        on_ray.run(counted, {"steps": 1, "hang": 0}, engine="torch", resources=ONE, context=context)
+        facts = {"steps": 1, "hang": 0, "trace": f"{folder}/begun"}
+        on_ray.run(counted, facts, engine="torch", resources=ONE, context=context)
 
     running = ray.remote(num_cpus=0, max_retries=0)(fit).remote(str(tmp_path))
-    assert wait_until(lambda: "RayTrainWorker" in alive(others))
+    assert wait_until((tmp_path / "begun").exists)
+    assert "RayTrainWorker" in alive(others)
     ray.cancel(running, force=True)
     assert wait_until(lambda: not alive(others)), alive(others)
     assert wait_until(lambda: ray.available_resources().get("CPU") == 2.0)
