@@ -20,11 +20,16 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Writes a text, the file whole or not at all. Raises WriteError when the folder cannot be written."""
+    """Writes a text, as `write_bytes`."""
+    write_bytes(path, content.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file, whole or not at all. Raises WriteError when the folder cannot be written."""
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(content, encoding="utf-8")
+        part.write_bytes(content)
         part.replace(path)
     except OSError as error:
         raise WriteError(f"{path} cannot be written ({error.strerror}). Pass another --out folder.") from error

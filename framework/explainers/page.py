@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from framework.plain import WriteError
+from framework.plain import write_bytes, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,13 +64,13 @@ def write_page(told: "Explanation", drawn: Mapping[str, "Figure"], path: Path) -
     )
     line = f"<p>{told.rows:,} rows, {told.metric.title}, explained in {told.seconds:.1f} s.</p>"
     text = f"{head}<body><h1>{name}: what it looks at</h1>{line}{body(told, drawn, heading='h2')}</body></html>\n"
-    _write(path, text.encode())
+    write_text(path, text)
 
 
 def write_pictures(drawn: Mapping[str, "Figure"], folder: Path) -> None:
     """Each as NAME.png. Raises WriteError."""
     for name, figure in drawn.items():
-        _write(folder / f"{name}.png", png(figure))
+        write_bytes(folder / f"{name}.png", png(figure))
 
 
 def png(figure: "Figure") -> bytes:
@@ -81,13 +81,3 @@ def png(figure: "Figure") -> bytes:
 
 def _table(frame: pd.DataFrame) -> str:
     return frame.head(MOST_ROWS).to_html(index=False, border=0, float_format="{:.3f}".format, escape=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise WriteError(f"{path} cannot be written ({error.strerror}). Pass another --out folder.") from error

@@ -1,14 +1,10 @@
 """Rows explained one block after the other, or as Ray tasks beside each other where there are many and a Ray runs."""
 
-import io
 import logging
 import sys
-import tempfile
 import time
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -75,8 +71,9 @@ def _apart(
     import ray
 
     from cluster.tasks import cancel
+    from framework.contest.attempt import pack
 
-    packed, shared = ray.put(_packed(model)), ray.put(X)
+    packed, shared = ray.put(pack(model)), ray.put(X)
     task = ray.remote(num_cpus=1, max_retries=1)(_piece)
     pieces = [piece for piece in np.array_split(places, cpus * PIECES) if len(piece)]
     asked = [task.remote(work, packed, shared, piece, end) for piece in pieces]
@@ -90,28 +87,9 @@ def _apart(
 def _piece(work: Work[Found], packed: bytes, X: pd.DataFrame, places: np.ndarray, end: float) -> list[Block[Found]]:
     from threadpoolctl import threadpool_limits
 
+    from framework.contest.attempt import unpack
+
     if time.time() > end:
         return []
     with threadpool_limits(1):
-        return _spread(work, _opened(packed), X, places, end, apart=False)
-
-
-def _packed(model: Model) -> bytes:
-    """A model as its own files: what is open in this process, such as a JVM's scorer, does not travel."""
-    from framework.contenders.store import store_model
-
-    packed = io.BytesIO()
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        store_model(model, Path(folder))
-        for path in sorted(Path(folder).rglob("*")):
-            archive.write(path, path.relative_to(folder))
-    return packed.getvalue()
-
-
-def _opened(packed: bytes) -> Any:
-    from framework.contenders.store import open_model
-
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            archive.extractall(folder)
-        return open_model(Path(folder))
+        return _spread(work, unpack(packed), X, places, end, apart=False)
