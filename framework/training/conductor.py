@@ -1,6 +1,7 @@
 """Ray Train V2 with its edges taken off: imported only where a distributed run starts."""
 
 import time
+import uuid
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -12,10 +13,14 @@ from ray.train.v2._internal.constants import get_env_vars_to_propagate
 from ray.train.v2._internal.execution.callback import ReplicaGroupCallback, WorkerGroupCallback
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.failure_handling import DefaultFailurePolicy, FailureDecision
+from ray.train.v2._internal.execution.worker_group import WorkerGroup
+from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
+from ray.util.placement_group import placement_group
 
 from cluster.address import speak_here
 from framework.training.failure import lasting
+from framework.training.guard import group_name
 from framework.training.pace import pause
 
 TRAINERS = {"torch": "TorchTrainer", "xgboost": "XGBoostTrainer", "lightgbm": "LightGBMTrainer"}
@@ -34,9 +39,27 @@ class Forgiving(DefaultFailurePolicy):  # type: ignore[misc]
         return super().make_decision(training_failed_error)
 
 
+class Named(WorkerGroup):  # type: ignore[misc]
+    """Workers whose placement group bears the controller's name from its first moment: it can be found, and removed,
+    whenever the controller is killed. Ray itself would keep it until the whole job ends."""
+
+    def _create_placement_group(self, scaling_config: Any, worker_group_context: Any) -> Any:
+        if scaling_config.use_tpu:
+            return super()._create_placement_group(scaling_config, worker_group_context)
+        each, workers = worker_group_context.resources_per_worker, worker_group_context.num_workers
+        group = placement_group(
+            bundles=[each] * workers,
+            strategy=worker_group_context.placement_strategy,
+            bundle_label_selector=worker_group_context.label_selector,
+            name=group_name(ray.get_runtime_context().get_actor_id(), uuid.uuid4().hex),
+        )
+        return DefaultPlacementGroupHandle(group)
+
+
 class Patient(TrainController):  # type: ignore[misc]
     """Looks at its workers the less often the longer they have trained."""
 
+    worker_group_cls = Named
     _health_check_interval_s: float
     looked_at: Any = None
     since = shortest = 0.0
@@ -57,15 +80,13 @@ class Spoken(ReplicaGroupCallback, WorkerGroupCallback):  # type: ignore[misc]
 
 
 class Told(WorkerGroupCallback):  # type: ignore[misc]
-    """Tells the guard which group of workers runs."""
+    """Tells the guard when workers run."""
 
     def __init__(self, guard: Any) -> None:
         self.guard = guard
 
     def after_worker_group_start(self, worker_group: Any) -> None:
-        state = worker_group.get_worker_group_state()
-        # Awaited: a group that the guard does not know of cannot be cleared up.
-        ray.get(self.guard.begun.remote(state.placement_group_handle.placement_group, state.num_workers))
+        self.guard.begun.remote(worker_group.get_worker_group_state().num_workers)
 
     def before_worker_group_shutdown(self, worker_group: Any) -> None:
         self.guard.ended.remote()
@@ -93,7 +114,7 @@ def conducted(engine: str, *, guard: Any, attend: Callable[[float], float]) -> A
             )
             controller = actor.remote(**start)
             try:
-                guard.watch.remote(controller)
+                ray.get(guard.watch.remote(controller))  # before there is anything to clear up
                 running = controller.run.remote()
                 began = time.time()
                 while not ray.wait([running], timeout=attend(time.time() - began))[0]:

@@ -4,11 +4,17 @@ when the process that conducts the run is gone."""
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 START_SECONDS = 120.0  # until it has a conductor to watch
 PULSE_SECONDS = 1.0  # how often it looks whether the conductor lives
 KEPT = 2  # checkpoints in memory
+
+
+def group_name(conductor: str, group: str) -> str:
+    """What a placement group is called. conductor: the actor's id in hex. group: any text that is unique."""
+    return f"conducted-{conductor}-{group}"
 
 
 class Guard:
@@ -19,7 +25,7 @@ class Guard:
         self.reports: list[tuple[int, dict[str, float]]] = []
         self.remarks: list[str] = []
         self.checkpoints: dict[int, bytes] = {}
-        self.groups: list[Any] = []
+        self.conductor = ""  # its actor id
         self.without = time.time()  # since when no group of workers runs; 0.0 while one does
         self.size = 0
         self.orphaned = threading.Timer(START_SECONDS, os._exit, args=(0,))
@@ -47,9 +53,8 @@ class Guard:
     def kept(self, number: int) -> bytes:
         return self.checkpoints[number]
 
-    def begun(self, group: Any, size: int) -> None:
-        """A group of `size` workers runs, in this placement group."""
-        self.groups = [*self.groups, group][-KEPT:]
+    def begun(self, size: int) -> None:
+        """A group of `size` workers runs."""
         if self.size and size != self.size:
             self.note(f"went on with {size} worker(s) instead of {self.size}")
         self.size, self.without = size, 0.0
@@ -67,15 +72,20 @@ class Guard:
     def watch(self, conductor: Any) -> None:
         """From now on it clears up and leaves as soon as this actor is dead."""
         self.orphaned.cancel()
+        self.conductor = conductor._actor_id.hex()
         threading.Thread(target=self._watch, args=(conductor,), daemon=True).start()
 
     def release(self) -> None:
-        """Gives back what the workers' placement groups hold."""
-        from ray.util.placement_group import remove_placement_group
+        """Gives back what the workers' placement groups hold, whether any worker was started in them or not."""
+        from ray.util.placement_group import get_placement_group, placement_group_table, remove_placement_group
 
-        groups, self.groups = self.groups, []
-        for group in groups:
-            remove_placement_group(group)
+        known = placement_group_table().values()
+        ours = group_name(self.conductor, "")
+        for name in [
+            group["name"] for group in known if group["name"].startswith(ours) and group["state"] != "REMOVED"
+        ]:
+            with suppress(ValueError):  # removed meanwhile
+                remove_placement_group(get_placement_group(name))
 
     def _watch(self, conductor: Any) -> None:
         import ray

@@ -1,6 +1,5 @@
 """The contest keeps its promises, whatever the contenders do."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,9 +105,7 @@ def test_the_winner_survives_being_saved(board: Leaderboard, tmp_path: Path) -> 
 
 
 def test_contenders_that_misbehave_are_rows_with_their_reasons(split: Split, ray_session: Session) -> None:
-    began = time.time()
     board = compete([Linear(), Raises(), Killed(), Hungry(), Undefined(), Deaf()], split, minutes=0.35)
-    assert time.time() - began < 0.35 * 60 * 1.1 + 10
     failures = {failure.name: failure for failure in board.failures}
     assert [entry.name for entry in board.entries] == ["linear"]
     assert failures["raises"].status == "failed"

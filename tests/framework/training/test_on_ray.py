@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.util.placement_group import placement_group_table
 
 from cluster.connect import Session
 from cluster.resources import Resources, ResourcesError
@@ -123,8 +124,14 @@ def test_a_run_past_its_deadline_is_ended(ray_session: Session, tmp_path: Path) 
     assert wait_until(lambda: not alive(others)), alive(others)
 
 
-def test_a_killed_fit_leaves_no_actor_and_no_cpu_taken(ray_session: Session, tmp_path: Path) -> None:
+def group_of_workers() -> bool:
+    return any(group["state"] == "CREATED" for group in placement_group_table().values())
+
+
+@pytest.mark.parametrize("moment", ["its workers are placed", "it trains"])
+def test_a_killed_fit_leaves_no_actor_and_no_cpu_taken(ray_session: Session, tmp_path: Path, moment: str) -> None:
     others = living()
+    assert wait_until(lambda: not group_of_workers())
 
     def fit(folder: str) -> None:
         context = Context(folder=Path(folder))
@@ -132,10 +139,14 @@ def test_a_killed_fit_leaves_no_actor_and_no_cpu_taken(ray_session: Session, tmp
         on_ray.run(counted, facts, engine="torch", resources=ONE, context=context)
 
     running = ray.remote(num_cpus=0, max_retries=0)(fit).remote(str(tmp_path))
-    assert wait_until((tmp_path / "begun").exists)
-    assert "RayTrainWorker" in alive(others)
+    if moment == "its workers are placed":
+        while not group_of_workers():  # and is killed at once: before they have started
+            ray.wait([running], timeout=0.01)
+    else:
+        assert wait_until((tmp_path / "begun").exists)
     ray.cancel(running, force=True)
     assert wait_until(lambda: not alive(others)), alive(others)
+    assert wait_until(lambda: not group_of_workers())
     assert wait_until(lambda: ray.available_resources().get("CPU") == 2.0)
 
 
