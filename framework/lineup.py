@@ -19,16 +19,20 @@ ORIGINS = (3, 2)  # the same for forecasts
 BLOCKS = (2,)  # and for other rows in order of time: with more, the oldest know so little that the plain look best
 NET_ROWS = 2_000  # of forecasts: below, nets did worse than any other, and took longest
 CELL_SECONDS = 3e-6  # CPU seconds that a booster takes for each value of the table, roughly
+SWEEP_MINUTES = 2.0  # from which sweeps enter: below, the known-good settings take all the time there is
+NET_SWEEP_MINUTES = 10.0  # the same for nets, whose trials take ten times as long as a booster's
+H2O_MINUTES = 4.0  # from which H2O enters: it takes some 15 s on all CPUs to begin
 FEW_CONTENDERS = 4
 BOOSTING_SHARE = 0.4  # of the time, that these may take
 
 
-def line_up(split: Split) -> list[Contender]:
-    """The contenders for a split, in the order they start.
+def line_up(split: Split, *, minutes: float = 1.0) -> list[Contender]:
+    """The contenders for a split, in the order they start. minutes: that there are for all of them.
 
     The floors come first (a constant, a regularised linear model, early-stopped boosting), so that whatever the
     minutes there is a winner that is no worse than these; then what may beat them; then other settings of the best
-    engines, while there is time; last the blend of all.
+    engines, while there is time, and sweeps of the boosters where there is more of it; last the blend of all. H2O
+    enters where Java and its classes are installed.
     """
     kind = split.problem.kind
     if kind == "clustering":
@@ -36,7 +40,7 @@ def line_up(split: Split) -> list[Contender]:
     elif kind == "forecast":
         entering = _forecast(len(split.fold.train))
     else:
-        entering = _supervised(len(split.fold.train))
+        entering = _supervised(len(split.fold.train), minutes)
     log.info("line-up for %s rows of %s: %s", len(split.fold.train), kind, ", ".join(c.name for c in entering))
     return entering
 
@@ -64,7 +68,7 @@ def folds_for(split: Split, *, seconds: float, cpus: float) -> int:
     return 1
 
 
-def _supervised(rows: int) -> list[Contender]:
+def _supervised(rows: int, minutes: float) -> list[Contender]:
     from framework import contenders as c
 
     quick: list[Contender] = [c.Constant(), c.Linear(), c.XGBoost(), c.LightGBM(), c.CatBoost(), c.Crossed(c.Linear())]
@@ -72,12 +76,25 @@ def _supervised(rows: int) -> list[Contender]:
     if rows > MANY_ROWS:
         return [*quick, c.Neural(), *trees, c.Blend()]
     first = [*quick, *trees, c.Neural(), c.SVM(), c.Neighbours()]
+    swept: list[Contender] = [c.LightGBM(), c.XGBoost(), c.CatBoost()] if minutes >= SWEEP_MINUTES else []
     return [
         *first,
+        *([c.H2O()] if minutes >= H2O_MINUTES and _has_h2o() else []),
         *_variants([c.LightGBM(), c.CatBoost(), c.XGBoost(), c.Neural(), c.ExtraTrees()]),
+        *(c.Tuned(each) for each in [*swept, *([c.Neural()] if minutes >= NET_SWEEP_MINUTES else [])]),
         c.Blend(),
         c.Stack(),
     ]
+
+
+def _has_h2o() -> bool:
+    from framework.contenders.h2o_java import H2OMissingError, JavaMissingError, jar, java
+
+    try:
+        java(), jar()
+    except (H2OMissingError, JavaMissingError):
+        return False
+    return True
 
 
 def _variants(contenders: list[Contender]) -> list[Contender]:

@@ -1,5 +1,6 @@
 """Who answers this question best? A table in, a ranked, explained, registered and served winner out."""
 
+import time
 from dataclasses import asdict, dataclass, replace
 
 from framework import Leaderboard, compete, explain, line_up, load, register, run, serve, watch
@@ -54,7 +55,7 @@ def main(config: Config) -> Leaderboard:
         end = clock.end_before(10.0 + 18.0 * config.serve)
         watching = [watch(), logged]
         board = compete(
-            line_up(split),
+            line_up(split, minutes=(end - time.time()) / 60),
             split,
             deadline=end,
             workers=config.workers,

@@ -38,6 +38,23 @@ def test_other_settings_are_the_engines_known_good_ones(penguins: Split) -> None
             assert entering[f"{engine.name}_{place}"] == expected
 
 
+def test_sweeps_enter_last_where_there_is_time_for_them_and_h2o_where_there_is_more(penguins: Split) -> None:
+    def entered(minutes: float) -> list[str]:
+        return [contender.name for contender in line_up(penguins, minutes=minutes)]
+
+    assert not [name for name in entered(1.9) if name.startswith("tuned/") or name == "h2o"]
+    assert entered(2.0)[-5:] == ["tuned/lightgbm", "tuned/xgboost", "tuned/catboost", "blend", "stack"]
+    assert "h2o" not in entered(3.9)
+    assert entered(4.0).index("neighbours") < entered(4.0).index("h2o") < entered(4.0).index("lightgbm_2")
+    assert "tuned/neural" in entered(10.0)
+
+
+def test_without_java_h2o_does_not_enter(penguins: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert "h2o" not in [contender.name for contender in line_up(penguins, minutes=10.0)]
+
+
 def test_columns_made_of_others_are_tried_once_the_plain_engines_are_in(penguins: Split) -> None:
     names = [contender.name for contender in line_up(penguins)]
     assert names.index("catboost") < names.index("crossed/linear") < names.index("neural")
