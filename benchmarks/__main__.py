@@ -13,6 +13,7 @@ TABLES = {
     "grouped_temporal": ["--contests", "3"],
     "forecast": ["--origins", "3"],
     "serving": ["--rounds", "3"],
+    "gains": ["--seconds", "60", "--seeds", "0"],
     "quality": ["--minutes", "1", "2", "--seeds", "0", "1", "2"],
 }
 

@@ -8,7 +8,9 @@ import numpy as np
 from cluster.user_error import UserError
 from framework.contenders.constant import Constant
 from framework.contenders.ensemble import Ensemble
+from framework.data.frame import Truth
 from framework.leaderboard import Entry, Leaderboard, number
+from framework.metric import Metric
 from framework.statistics import Interval, resample
 
 
@@ -55,18 +57,28 @@ def gain(board: Leaderboard) -> Gain:
         [entry for entry in board.entries if not isinstance(entry.contender, Ensemble | Constant)], "single"
     )
     ensemble = _first([entry for entry in board.entries if isinstance(entry.contender, Ensemble)], "ensemble")
-    pair = [ensemble.predicted, single.predicted]
-    drawn = resample(board.metric, board.truth, pair, seed=board.split.seed)
-    reductions = _reduction(drawn.scores, larger=board.metric.direction == "max")
+    metric, truth, pair = board.metric, board.truth, (ensemble.predicted, single.predicted)
+    spared, band = error_reduction(metric, truth, *pair, seed=board.split.seed)
+    scores = (metric.score(truth, pair[0]), metric.score(truth, pair[1]))
+    return Gain(ensemble.name, single.name, metric.title, scores, spared, band)
+
+
+def error_reduction(
+    metric: Metric, truth: Truth, predicted: np.ndarray, other: np.ndarray, *, seed: int
+) -> tuple[float, Interval]:
+    """The share of the other's error that these predictions of the same rows spare, and where it lies at 95 %.
+
+    Error and interval are as `Gain` has them; nan where the other does not err.
+    """
+    drawn = resample(metric, truth, [predicted, other], seed=seed)
+    reductions = _reduction(drawn.scores, larger=metric.sign > 0)
     known = reductions[np.isfinite(reductions)]
     band = Interval(*map(float, np.quantile(known, [0.025, 0.975]))) if len(known) else Interval(np.nan, np.nan)
-    whole = _reduction(drawn.full[None], larger=board.metric.direction == "max")
-    scores = (float(drawn.full[0]), float(drawn.full[1]))
-    return Gain(ensemble.name, single.name, board.metric.title, scores, float(whole[0]), band)
+    return float(_reduction(drawn.full[None], larger=metric.sign > 0)[0]), band
 
 
 def _reduction(scores: np.ndarray, *, larger: bool) -> np.ndarray:
-    """scores: shape (resamples, 2), the ensemble's first."""
+    """scores: shape (resamples, 2), those whose error is less in the first column."""
     errors = 1 - scores if larger else scores
     known = errors[:, 1] > 0
     return np.asarray(1 - np.divide(errors[:, 0], errors[:, 1], out=np.full(len(errors), np.nan), where=known))
