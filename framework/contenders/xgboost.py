@@ -152,11 +152,15 @@ class XGBoostModel:
     raw: bool = False  # the prediction is the raw score
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        many = len(X) >= MANY_ROWS
+        return self.scores(self.native.matrix(X))
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        """The same of rows as `native.matrix` has them."""
+        many = len(rows) >= MANY_ROWS
         if many:
             self.booster.set_param({"nthread": 0})  # as many as OMP_NUM_THREADS or the machine has
         kind = "margin" if self.raw else "value"
-        told = self.booster.inplace_predict(self.native.matrix(X), predict_type=kind, validate_features=False)
+        told = self.booster.inplace_predict(rows, predict_type=kind, validate_features=False)
         if many:
             self.booster.set_param({"nthread": 1})
         if self.classes == 2:
@@ -164,7 +168,7 @@ class XGBoostModel:
         if self.classes:
             wide = told.astype(np.float64)
             return np.asarray(wide / wide.sum(axis=1, keepdims=True))
-        return np.asarray(told, dtype=np.float64).reshape(len(X))
+        return np.asarray(told, dtype=np.float64).reshape(len(rows))
 
     def save(self, folder: Path) -> None:
         self.native.save(folder)

@@ -35,10 +35,16 @@ class RequestMetrics:
         self._seconds = Histogram(
             "contenders_request_seconds", "Seconds to an answer.", boundaries=LATENCIES, tag_keys=TAGS
         )
+        self._shadows = Counter(
+            "contenders_shadow_requests", "Requests mirrored to a shadow.", tag_keys=(*TAGS, "status")
+        )
         self._sizes = Histogram("contenders_request_rows", "Rows of a request.", boundaries=SIZES, tag_keys=TAGS)
 
     def observe(self, seen: Observed) -> None:
         tags = {"model": seen.model, "version": seen.version or "none"}
+        if seen.shadow:
+            self._shadows.inc(1, tags={**tags, "status": str(seen.status)})
+            return
         self._requests.inc(1, tags={**tags, "status": str(seen.status)})
         if seen.status == 200:
             self._rows.inc(max(1, len(seen.items)), tags=tags)

@@ -99,13 +99,20 @@ def writable(folder: Path) -> None:
         raise LogError(f"the log folder {folder} cannot be written to. Pass another.")
 
 
-def read_parts(folder: Path, *, since: float | None = None, until: float | None = None) -> pa.Table:
+def read_parts(
+    folder: Path, *, since: float | None = None, until: float | None = None, most: int | None = None
+) -> pa.Table:
     """The records from `since` to before `until`, UNIX seconds, as they were written, in order of time.
 
+    most: of more records the latest, in whole files: the older files are not opened once so many have been read.
     Files wholly outside are not opened. A column that holds texts in one file and numbers in another is text.
     Without any record the table has no column.
     """
-    tables = [parquet.read_table(path) for path in _within(folder, since, until)]
+    tables: list[pa.Table] = []
+    for path in reversed(list(_within(folder, since, until))):
+        if most is not None and sum(len(table) for table in tables) >= most:
+            break
+        tables.insert(0, parquet.read_table(path))
     if not tables:
         return pa.table({})
     table = pa.concat_tables(_alike(tables), promote_options="permissive")

@@ -39,7 +39,7 @@ class PredictionLog:
     ) -> None:
         if not 0 < share <= 1:
             raise LogError(f"share is {share:g}; it is the part of the requests that is logged, above 0, at most 1.")
-        self._folder, self._share, self._without = Path(folder), share, frozenset(without)
+        self.folder, self._share, self._without = Path(folder), share, frozenset(without)
         self._rows, self._seconds = rows, seconds
         self._parts: dict[str, Parts] = {}
 
@@ -48,14 +48,14 @@ class PredictionLog:
         if self._share < 1 and zlib.crc32(request.encode()) >= self._share * 2**32:
             return
         if seen.model not in self._parts:
-            home = folder_of(self._folder, seen.model)
+            home = folder_of(self.folder, seen.model)
             self._parts[seen.model] = Parts(home, rows=self._rows, seconds=self._seconds)
         self._parts[seen.model].add(list(self._records(seen, request)))
 
     @cached_property
     def outcomes(self) -> OutcomeLog:
         """Where outcomes of this log are posted to."""
-        return OutcomeLog(self._folder)
+        return OutcomeLog(self.folder, seconds=min(10.0, self._seconds))
 
     def close(self) -> None:
         for parts in self._parts.values():
@@ -66,7 +66,7 @@ class PredictionLog:
     def _records(self, seen: Observed, request: str) -> Iterator[Record]:
         """A record for each row; one without a row for a request that was refused."""
         told: dict[str, Any] = {AT: seen.at, "request": request, "version": seen.version, "status": seen.status}
-        told |= {"seconds": seen.seconds, "rows": len(seen.rows)}
+        told |= {"seconds": seen.seconds, "rows": len(seen.rows), "shadow": seen.shadow}
         if not seen.items:
             yield {**told, "row": 0}
             return
@@ -129,16 +129,23 @@ def predictions(
     since: float | None = None,
     until: float | None = None,
     version: str | None = None,
+    shadow: bool = False,
+    most: int | None = None,
 ) -> Logged:
     """What a model was asked from `since` to before `until`, UNIX seconds, by all versions or by one.
 
+    most: of more rows the latest, about so many.
+    shadow: instead of what was answered, what versions were asked beside, whose answers nobody saw.
     Raises LogError where the folder is no log or holds none of this model, naming those it has.
     """
     home = folder_of(folder, model)
     if not home.is_dir():
         there = ", ".join(logged_models(folder)) or "none"
         raise LogError(f"the log {folder} has nothing of model {model!r}; it has: {there}.")
-    frame = read_parts(home, since=since, until=until).to_pandas()
+    frame = read_parts(home, since=since, until=until, most=most).to_pandas()
+    if len(frame):
+        mirrored = frame["shadow"].eq(True) if "shadow" in frame else pd.Series(False, index=frame.index)
+        frame = frame[mirrored if shadow else ~mirrored].reset_index(drop=True)
     if version is not None and len(frame):
         frame = frame[frame["version"] == version].reset_index(drop=True)
     return Logged(model, frame)

@@ -12,7 +12,6 @@ from framework.registry import ModelVersion
 
 log = logging.getLogger(__name__)
 
-ROLES = ("silo", "group", "time", "series", "horizon", "ahead")
 SETTINGS = ("workers", "folds", "prefer")
 ALIAS = "challenger"
 
@@ -53,25 +52,18 @@ def retrain(
     given: further arguments of `compete`.
     Raises TrackingError for a run without a configuration, DataError or ProblemError for rows that do not fit it.
     """
-    from framework.contest.compete import compete
-    from framework.data.load import load
-    from framework.lineup import line_up
+    from framework.contest.configured import contest_of
     from framework.registry import register
-    from framework.tracking import config_of, track
+    from framework.tracking import config_of
 
     config = config_of(run_id)
     if "target" not in config:
         raise LogError(f"run {run_id} is no contest's: its configuration has no target. Pass a run of recipes.contest.")
     again = {**config, "data": data, "minutes": minutes or config.get("minutes", 2.0)}
     end = time.time() + 60 * float(again["minutes"])
-    question: dict[str, Any] = {key: config.get(key) for key in ("target", "kind", "metric", "name", *ROLES)}
-    question["ahead"] = tuple(question["ahead"] or ())
-    with track() as tracker:
-        split = load(data, **question, seed=config.get("seed", 0), test=config.get("test_share", 0.2))
-        logged = tracker.contest(split, config=again)
-        as_before: dict[str, Any] = {key: value for key in SETTINGS if (value := config.get(key))}
-        board = compete(line_up(split), split, deadline=end, observers=[logged], **as_before | given)
-        run = logged.run_id()
-    version = register(board, name or config.get("name"), alias=alias, run_id=run, tags={"retrained_from": run_id})
+    as_before: dict[str, Any] = {key: value for key in SETTINGS if (value := config.get(key))}
+    board = contest_of(again, deadline=end, **as_before | given)
+    tags = {"retrained_from": run_id}
+    version = register(board, name or config.get("name"), alias=alias, run_id=board.run_id, tags=tags)
     log.info("retrained %s as %s", run_id, version)
     return Retrained(board, version)

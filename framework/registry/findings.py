@@ -12,13 +12,23 @@ FEATURES = 12
 SLICES = 12
 
 
+def importance(told: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, float], ...]]:
+    """What is measured of each column, and the columns with it, the most important first; ("", ()) where nothing is.
+
+    told: `Explanation.to_json`, or nothing.
+    """
+    if shuffled := told.get("permutation"):
+        ranked = tuple((str(each["feature"]), float(each["drop"])) for each in shuffled)
+        return f"{metric(told['metric']).title} lost when the column is shuffled.", ranked
+    if added := told.get("shap"):
+        sizes = tuple((str(feature), float(size)) for feature, size in added["mean_size"].items())
+        return f"Mean size of its contribution ({added['space']}).", sizes
+    return "", ()
+
+
 def looks_at(told: Mapping[str, Any]) -> tuple[Block, ...]:
     """The columns that matter most. told: `Explanation.to_json`, or nothing."""
-    ranked = [(each["feature"], each["drop"]) for each in told.get("permutation") or []]
-    title = f"{metric(told['metric']).title} lost when the column is shuffled." if ranked else ""
-    if not ranked and told.get("shap"):
-        ranked = list(told["shap"]["mean_size"].items())
-        title = f"Mean size of its contribution ({told['shap']['space']})."
+    title, ranked = importance(told)
     if not ranked:
         return ()
     first = [pair for pair in ranked[:FEATURES] if pair[1] > 0]

@@ -17,6 +17,7 @@ from framework.registry.aliases import move
 from framework.registry.card import card
 from framework.registry.evidence import Evidence, gather
 from framework.registry.exclusive import person
+from framework.registry.findings import importance
 from framework.registry.lookup import KEPT, aliases, fetch, model_version
 from framework.registry.permission import permitted
 from framework.registry.pyfunc import write_pyfunc
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from framework.leaderboard import Leaderboard, Winner
 
 EXPERIMENT = "registered models"  # of models that come from no tracked run
+IMPORTANCE = "importance.json"  # of its columns, in its folder, where it was registered with an explanation
 SEEN = "seen.npz"  # a sketch of the rows that it has learned from, in its folder
 
 
@@ -60,7 +62,8 @@ def register(
     alias: moves to the new version; "" for none. run_id: the contest's run, which then holds the model's files; the
     board's by default; a run of its own is made without one. uri: of the store; see `tracking.address`.
     explanation: for the card. why: for the history.
-    The model folder then holds `card.html`, `card.md`, `environment.json` and the sketch beside the model.
+    The model folder then holds `card.html`, `card.md`, `card.json`, `environment.json` and the sketch beside the model,
+    and `importance.json` where there is an explanation.
     Raises RegistryError for a name that MLflow does not take, TrackingError when the store cannot be reached,
     ModelFolderError for a folder that is no model, LeaderboardError for a board without a winner.
     """
@@ -83,6 +86,9 @@ def register(
         else:
             predictor.save(folder)
         told.write(folder, "card")
+        measure, ranked = importance(known.explanation)
+        if ranked:
+            write_json(folder / IMPORTANCE, {"measure": measure, "columns": ranked})
         write_json(folder / "environment.json", {**known.environment, "packages": _packages()})
         if known.seen is not None:
             known.seen.save(folder / SEEN)

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -59,7 +59,8 @@ class Tokens:
     """All tokens of a server, each with what is left of its rate.
 
     tokens: None: the server asks for none. No token at all, once the last was revoked: it lets nobody in.
-    replicas: each answers its share of a token's rate. clock: seconds that only grow.
+    replicas: each answers its share of a token's rate. clock: seconds that only grow. secret: of this server, for the
+    sessions of its page.
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class Tokens:
         *,
         replicas: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        secret: str = "",
     ) -> None:
-        self.asked_for = tokens is not None
+        self.asked_for, self.secret = tokens is not None, secret
         self._known = {token.sha256: token for token in tokens or ()}
         self._rates = {
             token.sha256: Rate(token.per_minute / replicas, clock)
@@ -86,7 +88,11 @@ class Tokens:
         tokens = [Token.from_json(each) for each in others or []]
         if administrator is not None:
             tokens.append(Token("administrator", administrator, frozenset({"admin"})))
-        return cls(tokens, replicas=max(1, configuration.get("replicas", 1)))
+        secret = str(configuration.get("secret", ""))
+        return cls(tokens, replicas=max(1, configuration.get("replicas", 1)), secret=secret)
+
+    def __iter__(self) -> Iterator[Token]:
+        return iter(self._known.values())
 
     def borne(self, bearer: bytes) -> Token | None:
         """The token that a client has shown; None for a wrong one."""
@@ -108,13 +114,17 @@ class Rate:
 
     def wait(self) -> float:
         """Seconds until a request is within the rate; 0.0: it is, and is counted."""
-        now = self._clock()
-        self._left = min(self._most, self._left + (now - self._seen) * self._per_second)
-        self._seen = now
-        if self._left >= 1.0:
+        if self.left() >= 1.0:
             self._left -= 1.0
             return 0.0
         return (1.0 - self._left) / self._per_second
+
+    def left(self) -> float:
+        """How many requests are within the rate now."""
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._seen) * self._per_second)
+        self._seen = now
+        return self._left
 
 
 def digest(token: bytes) -> str:

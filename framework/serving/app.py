@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,7 +13,9 @@ from starlette.types import ASGIApp
 from cluster.user_error import UserError
 from framework.serving.answer import failure, gone, http_error, user_error
 from framework.serving.guard import Guard
+from framework.serving.identified import Identified
 from framework.serving.observing import Observer
+from framework.serving.page.routes import page_routes
 from framework.serving.replica import Replica
 from framework.serving.routes.compare import compare_routes
 from framework.serving.routes.explain import explain_routes
@@ -23,6 +25,8 @@ from framework.serving.routes.jobs import job_routes
 from framework.serving.routes.models import model_routes
 from framework.serving.routes.outcomes import outcome_routes
 from framework.serving.routes.predict import predict_routes
+from framework.serving.routes.traffic import traffic_routes
+from framework.serving.traffic.plan import Plan
 
 ROUTES = (
     predict_routes,
@@ -31,6 +35,7 @@ ROUTES = (
     explain_routes,
     outcome_routes,
     model_routes,
+    traffic_routes,
     job_routes,
     health_routes,
 )
@@ -50,13 +55,22 @@ class Application:
         """As `Replica.about`."""
         return self.replica.about()
 
-    def __serve_build_asgi_app__(self) -> ASGIApp:
-        return self.http()
+    async def traffic(self, name: str) -> dict[str, Any]:
+        """As `Routing.told`, or {"error": sentence}."""
+        return await _or_error(self.replica.routing.told, name)
 
-    def http(self) -> ASGIApp:
-        """The HTTP interface as an ASGI application; the route that is asked most comes first."""
+    async def direct(self, name: str, plan: dict[str, Any]) -> dict[str, Any]:
+        """As `Routing.direct`, then `traffic`."""
+        told = await _or_error(self.replica.routing.direct, name, Plan.from_json(plan))
+        return told if "error" in told else await self.traffic(name)
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return self.http(echo=False)
+
+    def http(self, *, echo: bool = True) -> ASGIApp:
+        """The HTTP interface as an ASGI application; the route that is asked most comes first. echo: see Identified."""
         replica = self.replica
-        routes = [route for routes in ROUTES for route in routes(replica)]
+        routes = [*(route for routes in ROUTES for route in routes(replica)), *page_routes(replica)]
         handlers: Any = {
             HTTPException: http_error,
             UserError: user_error,
@@ -69,4 +83,13 @@ class Application:
             yield
             await asyncio.to_thread(replica.observing.close)  # ends in order: what observers still hold is written
 
-        return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=living), lambda: replica.tokens)
+        app = Starlette(routes=routes, exception_handlers=handlers, lifespan=living)
+        return Identified(Guard(app, lambda: replica.tokens), echo=echo)
+
+
+async def _or_error(work: Callable[..., dict[str, Any] | None], *arguments: Any) -> dict[str, Any]:
+    """What work in a thread gives; a person's mistake as its sentence, because it has to cross to another process."""
+    try:
+        return await asyncio.to_thread(work, *arguments) or {}
+    except UserError as error:
+        return {"error": str(error)}

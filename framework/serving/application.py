@@ -1,6 +1,7 @@
 """The serving application as a Serve configuration names it: `import_path: framework.serving.application:build`."""
 
 import os
+import secrets
 from typing import Any
 
 from framework.monitoring.metrics import counting
@@ -34,6 +35,7 @@ def build(args: dict[str, Any]) -> Any:
     uris = {str(name): pinned(str(uri), resolve(str(uri)).resolve()) for name, uri in models.items()}
     sources = {name: {"uri": uri, "version": version(uri), "folder": None} for name, uri in uris.items()}
     guarded = {"token": digest(token.encode()) if token else None, "tokens": [each.to_json() for each in tokens]}
+    guarded["secret"] = secrets.token_hex()
     wanted: dict[str, Any] = {"models": sources, **guarded, "replicas": 1, "port": PORT}
     observers = args.get("observers")
     wanted |= {"observers": [counting()] if observers is None else observers, "roots": folders(args.get("roots") or [])}

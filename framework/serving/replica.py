@@ -3,28 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from framework.predictor import Predictor
+from framework.monitoring.prediction_log import PredictionLog
 from framework.serving.access import Tokens
 from framework.serving.batcher import Batcher
+from framework.serving.live import Live, open_model
 from framework.serving.observing import Observer, ObserverError, Observing, observers_of
 from framework.serving.request import RequestError
-from framework.serving.served import Answer, Served
-from framework.serving.served import Request as Rows
+from framework.serving.traffic.conducting import OnRay, find_conductor
+from framework.serving.traffic.routing import Routing
 
 OBSERVERS = "(observers)"  # beside the models' names in what failed
+RETRY_SECONDS = 60.0  # until a model that could not be opened is tried again
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Live:
-    """A served model with the queue in front of it."""
-
-    served: Served
-    batcher: Batcher[Rows, Answer]
 
 
 class Replica:
@@ -32,8 +25,8 @@ class Replica:
 
     configuration: {"models": {name: {"uri", "version", "folder"}}, "token": SHA-256 of the administrator's token, hex,
     or None, "tokens": further ones as `access.Token.to_json` has them, or None, "observers": as `observers_of` takes
-    them, "replicas": how many share a token's rate, "roots": folders below which files may be named}. Only models is a
-    must.
+    them, "replicas": how many share a token's rate, "roots": folders below which files may be named, "secret": what the
+    page's sessions are sealed with}. Only models is a must.
     observers: further ones, of this process alone.
     """
 
@@ -43,20 +36,34 @@ class Replica:
         self.failed: dict[str, str] = {}
         self.tokens = Tokens([])  # nobody, until the configuration says who
         self._own = tuple(observers)
+        self._retrying: asyncio.Task[None] | None = None
         self.observing = Observing(self._own)
+        find = find_conductor()
+        self._on_ray = isinstance(find, OnRay)
+        self.routing = Routing(
+            find,
+            sources=lambda: self.configuration["models"],
+            live=lambda name: self.models.get(name),
+            tell=lambda seen: self.observing.tell(seen),
+            folder=self.logged_to,
+        )
 
     async def reconfigure(self, configuration: dict[str, Any]) -> None:
         """Opens the models that are new, forgets those that are gone; the others never notice.
 
-        A model that cannot be opened is told in `about`, and an older one under its name stays; so are observers.
+        A model that cannot be opened is told in `about`, and an older one under its name stays; so are observers. It is
+        tried again at the next call, and each minute until then.
         """
         wanted: Mapping[str, Mapping[str, Any]] = configuration["models"]
+        if self._retrying not in (None, asyncio.current_task()):
+            self._retrying.cancel()
+        self._retrying, before = None, self.failed
         self.tokens, self.failed = Tokens.of(configuration), {}
         observed = await self._observe(configuration.get("observers", []))
         models: dict[str, Live] = {}
         for name, source in wanted.items():
             live = self.models.get(name)
-            if live is not None and source == self.configuration["models"].get(name):
+            if live is not None and name not in before and source == self.configuration["models"].get(name):
                 models[name] = live
                 continue
             try:
@@ -68,18 +75,38 @@ class Replica:
                 if live is not None:
                     models[name] = live
         self.models, self.configuration = models, {**configuration, "observers": observed}
+        if wanted.keys() & self.failed.keys():
+            self._retrying = asyncio.create_task(self._retry())
+        await asyncio.to_thread(self.routing.exchange)
+        if self._on_ray:
+            self.routing.start()
+
+    async def _retry(self) -> None:
+        await asyncio.sleep(RETRY_SECONDS)
+        await self.reconfigure(self.configuration)
 
     def about(self) -> dict[str, Any]:
         """The configuration in force and the models that failed to open, for `serve` and `unserve`."""
         return {"configuration": self.configuration, "failed": self.failed}
 
     def live(self, name: str) -> Live:
-        """The model of a name. Raises RequestError (404) where there is none."""
-        found = self.models.get(name)
+        """The model of a name; of several versions the first that gets requests. Raises RequestError (404) where there
+        is none."""
+        found = self.routing.main(name) or self.models.get(name)
         if found is None:
             names = ", ".join(sorted(self.models)) or "none"
             raise RequestError(f"no model {name[:200]!r} is served here. Served: {names}.", status=404)
         return found
+
+    def source(self, name: str) -> dict[str, Any]:
+        """What `open_model` takes to open the model of a name elsewhere. Raises RequestError (404) as `live`."""
+        served, local = self.live(name).served, self.configuration["models"][name]["folder"] is not None
+        return {"uri": served.uri, "version": served.version, "folder": str(served.folder) if local else None}
+
+    def logged_to(self) -> str | None:
+        """The folder of the prediction log, where one is kept."""
+        logs = (each.folder for each in self.observing.observers if isinstance(each, PredictionLog))
+        return next((str(folder) for folder in logs), None)
 
     async def _observe(self, wanted: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """Makes the observers that are wanted; returns those in force, which are the earlier ones where that fails."""
@@ -94,17 +121,3 @@ class Replica:
         before, self.observing = self.observing, Observing([*self._own, *made])
         await asyncio.to_thread(before.close, keep=self._own)
         return wanted
-
-
-def open_model(name: str, *, uri: str, version: str | None, folder: str | None) -> Served:
-    """The model of a URI, ready to answer: its first prediction, the slow one, is behind it.
-
-    folder: where its files are on this machine; None: they are fetched from the registry.
-    """
-    if folder is None:
-        from framework.registry import resolve
-
-        folder = str(resolve(uri))
-    served = Served(name, uri, version, Predictor.open(folder))
-    served.score([[served.example()]])
-    return served

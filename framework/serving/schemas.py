@@ -83,11 +83,42 @@ def explanation_schema() -> dict[str, Any]:
 
 
 def job_schema() -> dict[str, Any]:
-    """A batch job: state, rows, and one sentence on why it failed."""
+    """A job of either kind: how far it is, and one sentence on why it failed; what it was asked for and has found."""
     number = {"type": ["number", "null"]}
-    texts = {"id": TEXT, "model": TEXT, "version": VERSION, "data": TEXT, "out": TEXT, "error": VERSION}
-    state = {"enum": ["waiting", "running", "done", "failed"]}
-    return structure({**texts, "state": state, "rows": number, "seconds": number, "warnings": TEXTS})
+    texts = {"id": TEXT, "name": TEXT, "message": TEXT, "error": VERSION, "data": TEXT}
+    told = structure(
+        {
+            **texts,
+            "kind": {"enum": ["batch", "train"]},
+            "state": {"enum": ["waiting", "running", "done", "failed", "cancelled"]},
+            "progress": {"type": "number", "minimum": 0, "maximum": 1},
+            "asked": {"type": "number", "description": "UNIX seconds, as are started and ended."},
+            **dict.fromkeys(("started", "ended", "seconds"), number),
+        }
+    )
+    row = structure({"contender": TEXT, "score": number, "status": TEXT, "reason": TEXT})
+    batch = {"model": TEXT, "version": VERSION, "out": TEXT, "rows": {"type": "integer"}, "warnings": TEXTS}
+    train = {
+        "target": TEXT,
+        "minutes": number,
+        "metric": VERSION,
+        "contenders": {"type": "integer"},
+        "contenders_done": {"type": "integer"},
+        "leaderboard": {"type": "array", "items": row, "description": "The best first, while it goes on too."},
+        "winner": structure({"contender": TEXT, "test_score": number}),
+        "uri": {**TEXT, "description": "The registered version."},
+    }
+    return {**told, "properties": told["properties"] | batch | train}
+
+
+def training_schema(*, longest: int, most_minutes: float, most_seed: int) -> dict[str, Any]:
+    """What a contest is asked for by."""
+    name = {"type": "string", "minLength": 1, "maxLength": longest}
+    asked = structure({"data": name, "target": name})
+    minutes = {"type": "number", "exclusiveMinimum": 0, "maximum": most_minutes}
+    asked["properties"] |= {"minutes": minutes, "seed": {"type": "integer", "minimum": 0, "maximum": most_seed}}
+    asked["properties"] |= {key: {**name, "type": ["string", "null"]} for key in ("name", "metric")}
+    return {**asked, "required": ["data", "target", "minutes"], "additionalProperties": False}
 
 
 def structure(properties: dict[str, Any]) -> dict[str, Any]:

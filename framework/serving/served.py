@@ -4,12 +4,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cluster.user_error import UserError
 from framework.predictor import Predictor
+from framework.serving.direct import Direct
 from framework.serving.request import RequestError, Row, reason, table
 
 log = logging.getLogger(__name__)
@@ -23,16 +26,23 @@ class Served:
     """A predictor under the name it is asked by.
 
     uri: where it came from, as given to `serve`. version: its number in the registry; None for a folder.
+    folder: the model folder on this machine, with what else was registered; None: not known.
     """
 
     name: str
     uri: str
     version: str | None
     predictor: Predictor
+    folder: Path | None = None
 
     @cached_property
     def columns(self) -> frozenset[str]:
         return frozenset(column.name for column in self.predictor.schema.columns)
+
+    @cached_property
+    def direct(self) -> Direct | None:
+        """The short way to its answers, where it has one."""
+        return Direct.of(self.predictor)
 
     def example(self) -> Row:
         """A row of the training data, JSON-able."""
@@ -43,9 +53,36 @@ class Served:
 
         Requests are conformed together; those that do not fit, or draw a warning, are found by halving.
         """
+        answered = self._directly(requests, [place for place, rows in enumerate(requests) if self._regular(rows)])
+        left = [place for place in range(len(requests)) if place not in answered]
+        if left:
+            answered |= dict(zip(left, self._at_length([requests[place] for place in left]), strict=True))
+        return [answered[place] for place in range(len(requests))]
+
+    def _directly(self, requests: Sequence[Request], places: list[int]) -> dict[int, Answer | Exception]:
+        """Answers by the request's place, of those of these that have a short way."""
+        if self.direct is None or not places:
+            return {}
+        chosen = [requests[place] for place in places]
+        try:
+            items = self.direct.items(chosen)
+        except Exception:  # the border to the model: the long way tells what is wrong
+            return {}
+        if items is not None:
+            ends = list(accumulate(map(len, chosen)))
+            starts = [0, *ends[:-1]]
+            parts = zip(places, starts, ends, strict=True)
+            return {place: self._answer(items[start:end], []) for place, start, end in parts}
+        half = len(places) // 2
+        if not half:
+            return {}
+        return self._directly(requests, places[:half]) | self._directly(requests, places[half:])
+
+    def _at_length(self, requests: Sequence[Request]) -> list[Answer | Exception]:
+        """The same by way of frames."""
         settled: dict[int, Exception] = {}
         fitting: list[tuple[list[int], pd.DataFrame, list[str]]] = []
-        regular = [place for place, rows in enumerate(requests) if rows[0].keys() == self.columns]
+        regular = [place for place, rows in enumerate(requests) if self._regular(rows)]
         self._conform(requests, regular, fitting, settled)
         for place in sorted(set(range(len(requests))) - set(regular)):
             self._conform(requests, [place], fitting, settled)
@@ -53,7 +90,7 @@ class Served:
             answers = self._predict(requests, fitting)
         except Exception as error:  # the border to the model: one request's rows must not fail its neighbours
             if len(requests) > 1:
-                return [self.score([request])[0] for request in requests]
+                return [self._at_length([request])[0] for request in requests]
             log.exception("model %s failed on a request", self.name)
             refused = isinstance(error, ValueError | ArithmeticError)
             sentence = f"model {self.name} cannot score these rows: {reason(error)}"
@@ -105,14 +142,16 @@ class Served:
         for places, _, warnings in fitting:
             for place in places:
                 stop = start + len(requests[place])
-                answers[place] = {
-                    "model": self.name,
-                    "version": self.version,
-                    "predictions": items[start:stop],
-                    "warnings": warnings,
-                }
+                answers[place] = self._answer(items[start:stop], warnings)
                 start = stop
         return answers
+
+    def _answer(self, items: list[dict[str, Any]], warnings: list[str]) -> Answer:
+        return {"model": self.name, "version": self.version, "predictions": items, "warnings": warnings}
+
+    def _regular(self, rows: Request) -> bool:
+        """Whether a request has the model's columns and no others."""
+        return rows[0].keys() == self.columns
 
     def _items(self, answered: pd.DataFrame) -> list[dict[str, Any]]:
         """One object a row: `prediction`; `probabilities` by class where the answer is a class; where there are

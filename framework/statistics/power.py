@@ -86,7 +86,7 @@ def _solve(chance: Callable[[float], float], power: float, effect: float) -> flo
         raise OnlineTestError(
             f"an effect of {effect:g} asks for more than {MOST_ROWS:.0e} rows. Look for a larger one."
         )
-    return float(math.exp(brentq(lambda size: chance(math.exp(size)) - power, 0.0, math.log(MOST_ROWS))))
+    return float(math.exp(brentq(lambda size: chance(math.exp(size)) - power, -30.0, math.log(MOST_ROWS))))
 
 
 def _power(effect: float, variance: float, threshold: float) -> float:

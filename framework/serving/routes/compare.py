@@ -10,7 +10,8 @@ from starlette.routing import Route
 from cluster.user_error import UserError
 from framework.serving.answer import answer, status_of
 from framework.serving.asking import body_of, heads_of, score, within
-from framework.serving.replica import Live, Replica
+from framework.serving.live import Live
+from framework.serving.replica import Replica
 from framework.serving.request import RequestError, Row, parse_json, rows_of
 from framework.serving.routes.guarded import guarded
 from framework.serving.served import Answer

@@ -7,7 +7,8 @@ from starlette.routing import Route
 from framework.serving.answer import answer
 from framework.serving.asking import ask, heads_of
 from framework.serving.infer import Infer, inputs_of, outputs_of, parse_infer, tensors_of
-from framework.serving.replica import Live, Replica
+from framework.serving.live import Live
+from framework.serving.replica import Replica
 from framework.serving.request import RequestError, Row
 from framework.serving.routes.guarded import guarded, unguarded
 
@@ -24,7 +25,9 @@ def inference_routes(replica: Replica) -> list[Route]:
             asked.append(parse_infer(body, head=None if head is None else head.decode("latin-1")))
             return asked[0].rows
 
-        body, length = tensors_of(live.served, await ask(replica, live, request, read), asked[0])
+        named = "version" in request.path_params
+        answered = await ask(replica, live, request, read, routed=not named)
+        body, length = tensors_of(live.served, answered, asked[0])
         if length is None:
             return Response(body, media_type="application/json")
         return Response(body, media_type="application/octet-stream", headers={LENGTH: str(length)})
@@ -62,8 +65,10 @@ def inference_routes(replica: Replica) -> list[Route]:
 
 
 def _live(replica: Replica, request: Request) -> Live:
-    """The model that the address names. Raises RequestError (404) for another version than the one that is served."""
+    """The model that the address names. Raises RequestError (404) for another version than those that are served."""
     live, wanted = replica.live(request.path_params["name"]), request.path_params.get("version")
+    if wanted is not None and (arm := replica.routing.version(live.served.name, wanted)) is not None:
+        return arm
     if wanted is not None and wanted != live.served.version:
         served = f"version {live.served.version}" if live.served.version else "no numbered version"
         raise RequestError(f"of {live.served.name!r} {served} is served, not {wanted[:40]!r}.", status=404)

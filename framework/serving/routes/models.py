@@ -18,7 +18,8 @@ def model_routes(replica: Replica) -> list[Route]:
         return answer({"models": [summary(live.served) for _, live in sorted(replica.models.items())]})
 
     async def one(request: Request) -> Response:
-        return answer(details(replica.live(request.path_params["name"]).served))
+        served = replica.live(request.path_params["name"]).served
+        return answer(await asyncio.to_thread(details, served))
 
     async def delete(request: Request) -> Response:
         name = request.path_params["name"]

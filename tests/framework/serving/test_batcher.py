@@ -52,6 +52,38 @@ def test_what_arrives_during_a_batch_is_the_next_batch() -> None:
     assert threading.get_ident() not in score.threads
 
 
+def test_what_is_scored_in_no_time_is_scored_without_a_thread_and_what_is_not_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+
+    def score(numbers: Sequence[int]) -> list[int | Exception]:
+        threads.append(threading.get_ident())
+        return list(numbers)
+
+    async def ask(batch: Batcher[int, int], times: int, rows: int = 1) -> None:
+        for number in range(times):
+            assert await batch.ask(number, rows=rows) == number
+
+    here = threading.get_ident()
+    monkeypatch.setattr(batcher, "QUICK", 60.0)
+    batch: Batcher[int, int] = Batcher(score)
+    asyncio.run(ask(batch, 3))
+    assert threads[0] != here  # as it begins: not known to be quick
+    assert threads[1:] == [here, here]
+    threads.clear()
+    asyncio.run(ask(batch, 2, rows=50))
+    assert threads[0] != here  # nor so many rows
+    assert threads[1] == here
+    threads.clear()
+    asyncio.run(ask(batch, 2, rows=batcher.FEW + 1))  # which may take long
+    assert here not in threads
+    threads.clear()
+    monkeypatch.setattr(batcher, "QUICK", 0.0)
+    asyncio.run(ask(batch, 2))
+    assert here not in threads
+
+
 def test_a_batch_ends_where_its_rows_are_enough() -> None:
     score = Slow()
     batch: Batcher[int, int] = Batcher(score, most=10)
@@ -99,17 +131,18 @@ def test_a_client_that_gives_up_leaves_the_others_alone() -> None:
 
 
 def test_the_event_loop_lives_on_while_a_batch_computes() -> None:
-    batch: Batcher[int, int] = Batcher(Slow())
+    seen = threading.Event()
 
-    async def ticks() -> int:
-        asking = asyncio.create_task(batch.ask(1))
-        count = 0
-        while not asking.done():
-            await asyncio.sleep(0.001)
-            count += 1
-        return count
+    def score(numbers: Sequence[int]) -> list[int | Exception]:
+        return [int(seen.wait(60))] * len(numbers)
 
-    assert asyncio.run(ticks()) > 5
+    async def ask() -> int:
+        asking = asyncio.create_task(Batcher(score).ask(1))
+        await asyncio.sleep(0.01)
+        seen.set()  # by the loop, while the batch waits for it
+        return await asking
+
+    assert asyncio.run(ask()) == 1
 
 
 def test_more_than_can_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:

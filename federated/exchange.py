@@ -1,0 +1,160 @@
+"""One question to all silos and their answers: who is late, lost or refuses, and who has come back."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cluster.user_error import UserError
+from federated.channel import Channel, LostSiloError, Ticket
+from federated.job import Job
+from federated.message import BoundaryError, Message
+from federated.preparation import Preparation
+
+log = logging.getLogger(__name__)
+
+TRIES = 4  # of a question to a silo whose process is lost: as often as Ray starts its host, and once more
+
+
+class FederationError(UserError):
+    """A federation that cannot go on; the silos that are to blame are named."""
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that a person should know of a silo in a round; round 0 is before the first."""
+
+    round: int
+    silo: str
+    what: Literal["late", "discarded", "lost", "returned", "refused"]
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"round {self.round}: silo {self.silo!r} {self.what}{': ' if self.why else ''}{self.why}"
+
+
+class Exchange:
+    """preparation: once it is agreed, a silo whose process is a new one is asked to join again and given it."""
+
+    def __init__(self, channel: Channel, seconds: float, deadline: float, job: Job) -> None:
+        """seconds: that a question waits for its answers; deadline: in seconds of time.time(), for all questions."""
+        self.channel, self.seconds, self.deadline = channel, seconds, deadline
+        self.preparation: Preparation | None = None
+        self.happenings: list[Happening] = []
+        self.refused: dict[str, str] = {}  # silo → its reason; it is not asked again
+        self.sent = self.received = 0
+        self._join = Message("join", facts={"job": job.to_facts()})
+        self._late: dict[str, Ticket] = {}  # silos that still work on an earlier question
+        self._lost: set[str] = set()
+
+    def ask(self, question: Message, silos: Sequence[str], *, expected: str) -> dict[str, Message]:
+        """The answers that came in time, by silo. Those of another kind, or that cannot be read, are left out."""
+        until = min(time.time() + self.seconds, self.deadline)
+        self._collect(question.round)
+        asked = [silo for silo in silos if silo not in self._late and silo not in self.refused]
+        whole = question.to_bytes()
+        chains = {silo: self._chain(whole, back=silo in self._lost) for silo in asked}
+        tickets: dict[str, Ticket] = {}
+        for first in dict.fromkeys(chain[0] for chain in chains.values()):
+            tickets |= self._send([silo for silo in asked if chains[silo][0] == first], first)
+        answers: dict[str, Message] = {}
+        tries = dict.fromkeys(asked, 1)
+        while tickets and (left := until - time.time()) > 0:
+            for silo in self.channel.wait(tickets, left):
+                answer = self._take(silo, tickets.pop(silo), question.round)
+                if answer is None:
+                    self._lost.add(silo)
+                    if tries[silo] < TRIES:
+                        tries[silo] += 1
+                        chains[silo] = self._chain(whole, back=True)
+                        tickets |= self._send([silo], chains[silo][0])
+                    continue
+                if answer.kind in ("refusal", "failure"):
+                    self._refuse(question.round, silo, answer)
+                    continue
+                chains[silo].pop(0)
+                if chains[silo]:
+                    tickets |= self._send([silo], chains[silo][0])
+                    continue
+                if silo in self._lost:
+                    self._lost.discard(silo)
+                    self.note(question.round, silo, "returned")
+                if answer.kind == expected and answer.round == question.round:
+                    answers[silo] = answer
+        for silo in tickets:
+            self.note(question.round, silo, "late", f"no answer in {self.seconds:g} s")
+        self._late |= tickets
+        return answers
+
+    def note(
+        self, round_: int, silo: str, what: Literal["late", "discarded", "lost", "returned", "refused"], why: str = ""
+    ) -> None:
+        self.happenings.append(Happening(round_, silo, what, why))
+        log.info("federation: %s", self.happenings[-1])
+
+    def check_quorum(self, answered: int, quorum: int, round_: int) -> None:
+        """Raises FederationError naming those that did not answer, each with what happened to it."""
+        if answered >= quorum:
+            return
+        why = dict(self.refused)
+        why |= {
+            happening.silo: str(happening.why or happening.what)
+            for happening in self.happenings
+            if happening.round == round_
+        }
+        told = "; ".join(f"{silo}: {reason}" for silo, reason in list(why.items())[:5]) or "nobody knows why"
+        raise FederationError(
+            f"{answered} silo(s) answered in round {round_}, and {quorum} are needed ({told}). Wait for them, or ask "
+            f"for a smaller quorum."
+        )
+
+    def _chain(self, whole: bytes, *, back: bool) -> list[bytes]:
+        """What a silo is told, one after the other: before the question, where it is back, what it has missed."""
+        join = self._join.to_bytes()
+        if not back or whole == join:
+            return [whole]
+        if self.preparation is None:
+            return [join, whole]
+        facts, groups = self.preparation.to_message()
+        return [join, Message("prepare", facts=facts, groups=groups).to_bytes(), whole]
+
+    def _send(self, silos: list[str], request: bytes) -> dict[str, Ticket]:
+        self.sent += len(silos) * len(request)
+        return self.channel.ask(silos, request)
+
+    def _take(self, silo: str, ticket: Ticket, round_: int) -> Message | None:
+        """The answer; None where the silo, or what it knew, was lost."""
+        try:
+            data = self.channel.take(ticket)
+        except LostSiloError as error:
+            self.note(round_, silo, "lost", str(error))
+            return None
+        self.received += len(data)
+        try:
+            answer = Message.from_bytes(data)
+            if answer.silo != silo:
+                raise ValueError(f"it names itself {answer.silo!r}")
+        except (ValueError, KeyError, TypeError, BoundaryError) as error:
+            return Message("refusal", silo, round_, {"reason": f"silo {silo!r} sent what cannot be read: {error}."})
+        if answer.kind == "failure" and answer.facts.get("type") == "NotReadyError":
+            self.note(round_, silo, "lost", "its process is a new one")
+            return None
+        return answer
+
+    def _refuse(self, round_: int, silo: str, answer: Message) -> None:
+        why = answer.facts.get("reason") or f"it failed with {answer.facts.get('type')}; its own log says why."
+        self.note(round_, silo, "refused", str(why))
+        if answer.kind == "refusal":
+            self.refused[silo] = str(why)
+
+    def _collect(self, round_: int) -> None:
+        """Takes what late silos have sent meanwhile, and throws it away: its round is over."""
+        if not self._late:
+            return
+        for silo in self.channel.wait(self._late, 0.0):
+            answer = self._take(silo, self._late.pop(silo), round_)
+            if answer is None:
+                self._lost.add(silo)
+            else:
+                self.note(round_, silo, "discarded", f"its answer to round {answer.round} came too late")

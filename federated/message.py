@@ -1,0 +1,110 @@
+"""What crosses a silo's boundary, either way: one typed message as bytes, and the list of what may leave."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from cluster.wire import Arrays, Facts, WireError
+
+MAGIC = b"silo1\n"
+KINDS = "fiub"  # numbers and booleans; text travels as facts, where each is named
+
+# Message kind → the facts and the groups of arrays that it may carry out of a silo. Nothing else leaves.
+LEAVING: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "joined": (frozenset({"rows"}), frozenset()),
+    "categories": (frozenset({"counts", "others"}), frozenset()),
+    "moments": (frozenset(), frozenset({"moments"})),
+    "histograms": (frozenset(), frozenset({"histograms"})),
+    "ready": (frozenset(), frozenset()),
+    "update": (
+        frozenset({"rows", "steps", "cluster", "valid_loss", "valid_rows"}),
+        frozenset({"delta", "control"}),
+    ),
+    "score": (frozenset({"valid_loss", "valid_rows"}), frozenset()),
+    "personal": (frozenset({"part"}), frozenset({"weights"})),
+    "refusal": (frozenset({"reason"}), frozenset()),
+    "failure": (frozenset({"type"}), frozenset()),
+}
+
+
+class BoundaryError(RuntimeError):
+    """A message that holds what its kind may not carry out of a silo."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """groups: named sets of named arrays, such as "delta" → layer name → array. facts: what JSON holds.
+
+    silo: who speaks; empty in what a coordinator says to all.
+    """
+
+    kind: str
+    silo: str = ""
+    round: int = 0
+    facts: Facts = field(default_factory=dict)
+    groups: dict[str, Arrays] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """A JSON line of what follows (dtype and shape of every array), then the arrays' own bytes, little-endian.
+
+        The same message is the same bytes. Raises WireError naming an array that does not hold numbers.
+        """
+        listed, parts = [], []
+        for group, arrays in self.groups.items():
+            for name, values in arrays.items():
+                array = np.ascontiguousarray(values).reshape(np.shape(values))
+                if array.dtype.kind not in KINDS:
+                    raise WireError(f"array {name!r} of {group!r} has dtype {array.dtype}; only numbers cross.")
+                array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                listed.append([group, name, array.dtype.str, list(array.shape)])
+                parts.append(array.tobytes())
+        head = {"kind": self.kind, "silo": self.silo, "round": self.round, "facts": self.facts, "arrays": listed}
+        head["groups"] = list(self.groups)
+        return b"".join([MAGIC, json.dumps(head).encode(), b"\n", *parts])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Raises ValueError for bytes that are cut short, too many, or no message."""
+        if not data.startswith(MAGIC):
+            raise ValueError(f"these {len(data)} bytes are no message of a silo")
+        end = data.find(b"\n", len(MAGIC))
+        head = json.loads(data[len(MAGIC) : end if end > 0 else len(data)])
+        groups: dict[str, Arrays] = {group: {} for group in head["groups"]}
+        place = end + 1
+        for group, name, dtype, shape in head["arrays"]:
+            kind = np.dtype(dtype)
+            if kind.kind not in KINDS:
+                raise ValueError(f"array {name!r} of {group!r} has dtype {dtype}; only numbers cross")
+            size = math.prod(shape) * kind.itemsize
+            if place + size > len(data):
+                raise ValueError(f"the message is cut short in array {name!r} of {group!r}")
+            groups[group][name] = np.frombuffer(data, dtype=kind, count=math.prod(shape), offset=place).reshape(shape)
+            place += size
+        if place != len(data):
+            raise ValueError(f"{len(data) - place} bytes follow the message")
+        return cls(head["kind"], head["silo"], head["round"], head["facts"], groups)
+
+    def check_leaving(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
+        """Raises BoundaryError unless all of it is on the list of what may leave a silo.
+
+        shapes: of the model's arrays; what leaves as weights or as a step of them has these shapes, so that no array
+        can hold rows.
+        """
+        if self.kind not in LEAVING:
+            raise BoundaryError(f"a message of kind {self.kind!r} may not leave silo {self.silo!r}")
+        facts, groups = LEAVING[self.kind]
+        if strange := [*(set(self.facts) - facts), *(set(self.groups) - groups)]:
+            raise BoundaryError(f"{sorted(strange)} may not leave silo {self.silo!r} in a message {self.kind!r}")
+        if self.kind not in ("update", "personal"):
+            return
+        for group, arrays in self.groups.items():
+            for name, array in arrays.items():
+                if shapes is None or shapes.get(name) != array.shape:
+                    raise BoundaryError(
+                        f"array {name!r} of {group!r} has shape {array.shape}, which is no part of the model; it may "
+                        f"not leave silo {self.silo!r}"
+                    )

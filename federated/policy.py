@@ -1,0 +1,50 @@
+"""What a silo lets others do with its rows. It is kept inside the silo's own process and never asked for outside."""
+
+from dataclasses import dataclass
+
+from cluster.user_error import UserError
+from federated.job import Job
+from federated.strategies import names_of
+
+
+class PolicyError(UserError):
+    """What a silo was asked and does not do; the sentence leaves it, and names no value of any row."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """minimum_rows: with fewer rows the silo takes no part: its update would tell of single ones.
+    minimum_count: the fewest rows that a count, a mean or a score which leaves may stand for.
+    columns, strategies: the only ones it works with; None: any. most_rounds: of one job; None: any number.
+    personal: weights fitted to this silo alone may leave it, as part of the model.
+    """
+
+    minimum_rows: int = 10
+    minimum_count: int = 5
+    columns: frozenset[str] | None = None
+    strategies: frozenset[str] | None = None
+    most_rounds: int | None = None
+    personal: bool = True
+
+    def check(self, job: Job, *, silo: str, rows: int) -> None:
+        """Raises PolicyError naming the silo and what it does not do."""
+        if rows < self.minimum_rows:
+            raise PolicyError(
+                f"silo {silo!r} has fewer than {self.minimum_rows} rows to learn from, and takes no part below that."
+            )
+        if self.columns is not None:
+            asked = [name for name, _ in job.columns] + [job.target]
+            if strange := [name for name in asked if name not in self.columns]:
+                raise PolicyError(f"silo {silo!r} does not let the column(s) {', '.join(map(repr, strange))} be used.")
+        if self.strategies is not None:
+            for name in names_of(job.strategy):
+                if name not in self.strategies:
+                    known = ", ".join(sorted(self.strategies))
+                    raise PolicyError(f"silo {silo!r} does not train by {name}; it does by: {known}.")
+        if self.most_rounds is not None and job.rounds > self.most_rounds:
+            raise PolicyError(
+                f"silo {silo!r} takes part in at most {self.most_rounds} rounds, and {job.rounds} are asked."
+            )
+
+
+USUAL = Policy()

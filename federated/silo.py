@@ -1,0 +1,246 @@
+"""One portfolio's rows and what guards them: it answers messages, and nothing leaves but what they may carry."""
+
+import logging
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cluster.wire import Arrays, Facts
+from federated.audit import Audit
+from federated.bench import Bench, travelling
+from federated.job import Job
+from federated.message import Message
+from federated.policy import PolicyError
+from federated.preparation import Preparation, measured
+from federated.source import Source, SourceError
+from federated.statistics import Moments, categories_of, edges_of, histogram_of, moments_of
+from federated.strategies import StrategyError
+from framework.contenders.native import Native
+from framework.data.schema import Schema
+
+if TYPE_CHECKING:
+    import torch
+
+    from framework.data.frame import Frame
+
+log = logging.getLogger(__name__)
+
+AUDIT, KEPT = "audit.jsonl", "kept.bin"
+Told = tuple[str, Facts, dict[str, Arrays]]  # kind, facts, groups
+
+
+class NotReadyError(RuntimeError):
+    """A silo that is asked for a round before it has joined and been prepared: its process is a new one."""
+
+
+class Silo:
+    """Answers one message at a time. Asked for a round again it answers the same bytes: what the round changed in the
+    silo is undone first, so that no round counts twice.
+
+    folder: of the silo's own: its audit file, and what it keeps between rounds, for a successor after a crash.
+    None: it writes nothing and a successor begins anew.
+    """
+
+    def __init__(self, source: Source, folder: Path | None = None) -> None:
+        self._source = source
+        self._folder = folder
+        self._audit: Audit | None = None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._audit = Audit(folder / AUDIT)
+        self._job: Job | None = None
+        self._rows: Frame | None = None  # to learn from
+        self._stopping: Frame | None = None  # to stop by
+        self._encoder: Native | None = None
+        self._bench: Bench | None = None
+        self._before: dict[str, Arrays] = {}
+        self._begun = 0  # the last round that was trained
+        self._run = ""  # the federation that this is of
+
+    def answer(self, request: bytes) -> bytes:
+        """The answer to a message, both as bytes. A refusal and a failure are answers too: no exception leaves, since
+        its text could hold a value."""
+        asked = Message.from_bytes(request)
+        try:
+            kind, facts, groups = getattr(self, f"_{asked.kind}")(asked)
+            told = Message(kind, self._source.name, asked.round, facts, groups)
+            told.check_leaving(self._shapes())
+        except (PolicyError, SourceError, StrategyError) as error:
+            told = Message("refusal", self._source.name, asked.round, {"reason": str(error)})
+        except Exception as error:  # the silo's own border
+            log.exception("silo %r failed at %r", self._source.name, asked.kind)
+            told = Message("failure", self._source.name, asked.round, {"type": type(error).__name__})
+        sent = told.to_bytes()
+        if self._audit is not None:
+            self._audit.record(told, sent)
+        return sent
+
+    def _join(self, asked: Message) -> Told:
+        """Opens the rows for a job, where the silo's policy allows it."""
+        job = Job.from_facts(asked.facts["job"])
+        train, valid = self._source.rows(job)
+        self._source.policy.check(job, silo=self._source.name, rows=len(train))
+        self._job, self._rows, self._stopping = job, train, valid
+        return "joined", {"rows": len(train)}, {}
+
+    def _categories(self, asked: Message) -> Told:
+        job, train = self._asked_for()
+        named = [name for name, kind in job.columns if kind == "category"]
+        columns = {name: _texts(train.X[name]) for name in named}
+        counts, others = categories_of(columns, self._least)
+        return "categories", {"counts": counts, "others": others}, {}
+
+    def _moments(self, asked: Message) -> Told:
+        job, train = self._asked_for()
+        self._encoder = Native(Schema.from_json(asked.facts["schema"]))
+        matrix = measured(self._encoder, train.X, train.y, job.labels)
+        return "moments", {}, {"moments": moments_of(matrix, self._least).to_arrays()}
+
+    def _histograms(self, asked: Message) -> Told:
+        job, train = self._asked_for()
+        if self._encoder is None:
+            raise NotReadyError
+        moments = Moments.from_arrays(asked.groups["moments"])
+        edges = edges_of(moments.mean, moments.deviation)
+        matrix = measured(self._encoder, train.X, train.y, job.labels)
+        return "histograms", {}, {"histograms": {"counts": histogram_of(matrix, edges, self._least)}}
+
+    def _prepare(self, asked: Message) -> Told:
+        """Takes what all silos have agreed of the columns, and goes on with what a predecessor kept."""
+        job, train = self._asked_for()
+        preparation = Preparation.from_message(asked.facts, asked.groups)
+        net = _net(asked.to_bytes(), Message("job", facts=job.to_facts()).to_bytes())
+        assert self._stopping is not None  # opened with the others
+        kept = self._bench.kept if self._bench is not None and self._run == preparation.run else None
+        self._bench = Bench(self._source.name, job, preparation, net, train, self._stopping)
+        self._run = preparation.run
+        if kept is not None:
+            self._bench.kept = kept
+        else:
+            self._recall()
+        return "ready", {}, {}
+
+    def _train(self, asked: Message) -> Told:
+        """One round: how the common model answers this silo's validation rows, then training on it."""
+        bench, strategy = self._at_work(asked)
+        facts = self._score(strategy.common(bench, asked.groups))
+        work = strategy.work(bench, asked.groups)
+        self._begun = asked.round
+        self._keep()
+        rows = float(bench.train.weights.double().sum())
+        return "update", {"rows": rows, "steps": work.steps, **facts, **work.facts}, work.groups
+
+    def _evaluate(self, asked: Message) -> Told:
+        bench, strategy = self._at_work(asked)
+        return "score", self._score(strategy.common(bench, asked.groups)), {}
+
+    def _personal(self, asked: Message) -> Told:
+        bench, strategy = self._at_work(asked)
+        part, weights = strategy.personal(bench, asked.groups)
+        if not self._source.policy.personal and part == self._source.name:
+            part, weights = "", {}
+        return "personal", {"part": part}, {"weights": weights}
+
+    def _at_work(self, asked: Message) -> tuple[Bench, Any]:
+        if self._bench is None or self._job is None:
+            raise NotReadyError
+        if asked.kind == "train":
+            if asked.round <= self._begun:
+                self._bench.kept = dict(self._before)
+            self._before = dict(self._bench.kept)
+        self._bench.round = asked.round
+        return self._bench, self._job.strategy
+
+    def _score(self, weights: Arrays) -> Facts:
+        bench = self._bench
+        assert bench is not None
+        if len(bench.valid) < max(1, self._least):
+            return {}
+        return {"valid_loss": bench.valid_loss(weights), "valid_rows": float(bench.valid.weights.double().sum())}
+
+    def _asked_for(self) -> "tuple[Job, Frame]":
+        if self._job is None or self._rows is None:
+            raise NotReadyError
+        return self._job, self._rows
+
+    @property
+    def _least(self) -> int:
+        return self._source.policy.minimum_count
+
+    def _shapes(self) -> dict[str, tuple[int, ...]] | None:
+        if self._bench is None:
+            return None
+        return {name: tuple(part.shape) for name, part in travelling(self._bench.net)}
+
+    def _keep(self) -> None:
+        """Writes what stays in the silo between rounds, before and after this one: whole, or as it was."""
+        assert self._bench is not None
+        if self._folder is None or not (self._before or self._bench.kept):
+            return
+        groups = {f"before|{name}": arrays for name, arrays in self._before.items()}
+        groups |= {f"after|{name}": arrays for name, arrays in self._bench.kept.items()}
+        path = self._folder / KEPT
+        part = path.with_suffix(".part")
+        part.write_bytes(Message("kept", round=self._begun, facts={"run": self._run}, groups=groups).to_bytes())
+        os.replace(part, path)
+
+    def _recall(self) -> None:
+        assert self._bench is not None
+        self._begun, self._before = 0, {}
+        if self._folder is None or not (self._folder / KEPT).exists():
+            return
+        kept = Message.from_bytes((self._folder / KEPT).read_bytes())
+        if kept.facts["run"] != self._run:
+            return
+        self._begun = kept.round
+        sides: dict[str, dict[str, Arrays]] = {"before": {}, "after": {}}
+        for name, arrays in kept.groups.items():
+            side, _, rest = name.partition("|")
+            sides[side][rest] = arrays
+        self._before, self._bench.kept = sides["before"], sides["after"]
+
+
+@lru_cache(maxsize=1)
+def _net(preparation: bytes, job: bytes) -> "torch.nn.Module":
+    """One net for all silos of a process: each loads its weights before it uses it."""
+    asked = Message.from_bytes(preparation)
+    return Preparation.from_message(asked.facts, asked.groups).net(Job.from_facts(Message.from_bytes(job).facts))
+
+
+class SiloHost:
+    """The actor that owns silos: one where they are to stand apart, several in a simulation.
+
+    folder: below which each silo has one of its own; None: they write nothing. threads: of torch.
+    """
+
+    def __init__(self, folder: str | None = None, threads: int = 1) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self._folder = folder
+        self._silos: dict[str, Silo] = {}
+
+    def answer(self, silo: str, source: list[Any], request: bytes) -> bytes:
+        """source: a reference to where its rows come from, in a list; opened at the first question."""
+        import ray
+
+        if silo not in self._silos:
+            folder = Path(self._folder) / folder_name(silo) if self._folder else None
+            self._silos[silo] = Silo(ray.get(source[0]), folder)
+        return self._silos[silo].answer(request)
+
+
+def _texts(column: pd.Series) -> np.ndarray:
+    values = column.astype(object).to_numpy().copy()
+    values[column.isna().to_numpy()] = None
+    return values
+
+
+def folder_name(silo: str) -> str:
+    """A silo's name as a folder's: what a path cannot hold is written as its code."""
+    plain = "".join(c if c.isalnum() or c in "-_" else f"%{ord(c):02x}" for c in silo)
+    return plain or "%"

@@ -1,0 +1,142 @@
+"""A conditional tabular GAN (Xu et al. 2019) in plain torch: its conditional vector works at sampling too.
+
+One process trains it: a step of 500 rows takes milliseconds, and spreading it out would cost more than it gains.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+
+from cluster.resources import Resources
+from framework.contender import Context
+from synthetic.codec import Codec, Numbers, codec_from_json
+from synthetic.constraints import Constraint
+from synthetic.fitted import Fitted, learn
+from synthetic.gan_modes import Modes
+from synthetic.synthesizer import Allowed, seeded
+
+if TYPE_CHECKING:
+    from synthetic.gan_net import Generator
+
+WEIGHTS, CARD = "generator.safetensors", "gan.json"
+
+
+@dataclass(frozen=True)
+class GAN:
+    """epochs: at most. batch: rows of a step. pack: rows that the critic sees as one, against mode collapse.
+
+    looks: at how alike the rows have become, over the whole training; the most alike generator is kept.
+    """
+
+    epochs: int = 300
+    batch: int = 500
+    pack: int = 10
+    width: int = 256
+    noise: int = 128
+    learning_rate: float = 0.0002
+    looks: int = 15
+    name: str = "gan"
+    licence: ClassVar[str] = ""
+
+    @property
+    def resources(self) -> Resources:
+        return Resources()
+
+    def fit(
+        self, frame: pd.DataFrame, constraints: Sequence[Constraint] = (), context: Context | None = None
+    ) -> Fitted:
+        """As `Synthesizer.fit`."""
+        from synthetic.gan_training import train_gan
+
+        given = context or Context()
+        return learn(
+            frame, constraints, lambda rows: train_gan(self, rows, given),
+            engine=self.name, seed=given.seed, licence=self.licence,
+        )  # fmt: skip
+
+
+class GANCore:
+    """A trained generator. asked: the parts that a condition may be put on, with each token's share, shape (card,)."""
+
+    exact: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        generator: "Generator",
+        modes: Modes,
+        codecs: tuple[Codec | None, ...],
+        asked: dict[int, np.ndarray],
+        shape: dict[str, int],
+    ) -> None:
+        self.generator, self.modes, self.codecs = generator.eval(), modes, codecs
+        self.asked, self.shape = asked, shape
+
+    def draw(self, rows: int, allowed: Allowed, seed: int) -> np.ndarray:
+        """Of bound parts the rarest is the condition; whether the others hold is for who asks to see."""
+        import torch
+
+        from synthetic.gan_net import choose
+
+        random = seeded(seed)
+        bound = [at for at in allowed if at in self.asked]
+        parts = np.array(list(self.asked), dtype=np.int64)
+        if bound:
+            parts = np.array([min(bound, key=lambda at: float(self.asked[at][allowed[at][0]].sum()))])
+        condition = np.zeros((rows, sum(len(each) for each in self.asked.values())), dtype=np.float32)
+        if len(parts):
+            part = random.choice(parts, rows)
+            for at in parts.tolist():
+                chances = self.asked[at] * (allowed[at][0] if at in allowed else 1.0)
+                mine = np.flatnonzero(part == at)
+                token = random.choice(len(chances), len(mine), p=chances / chances.sum())
+                condition[mine, self.offset(at) + token] = 1
+        noise = random.standard_normal((rows, self.shape["noise"])).astype(np.float32)
+        with torch.inference_mode():
+            logits = self.generator(torch.from_numpy(np.concatenate([noise, condition], axis=1)))
+            uniform = torch.from_numpy(random.random(logits.shape, dtype=np.float32))
+            made = choose(logits, self.modes, uniform).numpy()
+        places = self.modes.decode(made, self.codecs)
+        binned = np.array([isinstance(codec, Numbers) for codec in self.codecs])
+        inside = np.where(binned, places % 1, random.random(places.shape) * (1 - 1e-9))
+        return np.asarray(np.floor(places) + inside)
+
+    def offset(self, part: int) -> int:
+        """Where a part's tokens begin in the conditional vector."""
+        begin = 0
+        for at, each in self.asked.items():
+            if at == part:
+                return begin
+            begin += len(each)
+        raise KeyError(part)
+
+    def save(self, folder: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file({name: part.contiguous() for name, part in self.generator.state_dict().items()}, folder / WEIGHTS)
+        card: dict[str, Any] = {
+            "shape": self.shape,
+            "modes": self.modes.to_json(),
+            "codecs": [None if codec is None else codec.to_json() for codec in self.codecs],
+            "asked": {str(at): each.tolist() for at, each in self.asked.items()},
+        }
+        (folder / CARD).write_text(json.dumps(card), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        from safetensors.torch import load_file
+
+        from synthetic.gan_net import Generator
+
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        modes = Modes.from_json(card["modes"])
+        asked = {int(at): np.asarray(each) for at, each in card["asked"].items()}
+        shape = card["shape"]
+        generator = Generator(shape["inputs"], modes.width, width=shape["width"])
+        generator.load_state_dict(load_file(folder / WEIGHTS))
+        codecs = tuple(None if each is None else codec_from_json(each) for each in card["codecs"])
+        return cls(generator, modes, codecs, asked, shape)

@@ -1,0 +1,151 @@
+"""Engines compete within a budget of time: judged on rows that none saw, gated, and only then ranked."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cluster.user_error import UserError
+from framework.contender import Context
+from framework.contest.attempt import Crash
+from synthetic.constraints import Constraint
+from synthetic.fidelity import Fidelity, judge
+from synthetic.fitted import Fitted
+from synthetic.synthesizer import Synthesizer, seeded
+
+HOLDOUT = 0.2
+LEAST_SECONDS = 3.0
+
+
+class TournamentError(UserError):
+    """No engine came through."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One engine: what it fitted and how that was judged, or why there is nothing."""
+
+    name: str
+    seconds: float
+    fitted: Fitted | None = None
+    judged: Fidelity | None = None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.judged is None:
+            return f"{self.name}: {self.reason}"
+        said = "passed" if self.judged.passed else "FAILED the gate: " + self.judged.failed[0]
+        useful = self.judged.useful
+        worth = f", TSTR ÷ TRTR {useful.ratio:.3f}" if useful is not None else ""
+        alike = self.judged.alike
+        return f"{self.name}: {said}; quality {alike.quality:.3f}, C2ST {alike.c2st:.3f}{worth} ({self.seconds:.0f} s)"
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """contestants: the best first: those that passed, those that failed, those that have no rows."""
+
+    contestants: tuple[Contestant, ...]
+    train: pd.DataFrame
+    holdout: pd.DataFrame
+
+    @property
+    def winner(self) -> Contestant:
+        """The best that passed; where none did, the best of all: its judgement says what is wrong."""
+        return self.contestants[0]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{place}. {each}" for place, each in enumerate(self.contestants, 1))
+
+
+def contest(
+    engines: Sequence[Synthesizer],
+    frame: pd.DataFrame,
+    constraints: Sequence[Constraint] = (),
+    *,
+    target: str | None = None,
+    seconds: float = float("inf"),
+    seed: int = 0,
+    workers: int = 1,
+) -> Tournament:
+    """Fits every engine on four fifths of the rows, judges it on the last fifth, and ranks them.
+
+    seconds: for all of it. workers: engines fitted at once, as Ray tasks, from 2. An engine that fails is a contestant
+    with its reason. Raises TournamentError, with all reasons, where none has rows; UserError for a table or a
+    constraint that no engine can take.
+    """
+    order = seeded(seed).permutation(len(frame))
+    cut = len(frame) - max(20, round(HOLDOUT * len(frame)))
+    train, holdout = (frame.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
+    end = time.time() + seconds
+    told = (_at_once if workers > 1 and len(engines) > 1 else _in_turn)(
+        engines, (train, holdout, tuple(constraints), target, seed), end, workers
+    )
+    if all(each.judged is None for each in told):
+        if len({each.reason for each in told}) == 1:
+            raise TournamentError(told[0].reason)
+        raise TournamentError("no engine came through. " + " ".join(f"{each.name}: {each.reason}" for each in told))
+    return Tournament(tuple(sorted(told, key=_place)), train, holdout)
+
+
+def _place(contestant: Contestant) -> tuple[int, float]:
+    judged = contestant.judged
+    return (2, 0.0) if judged is None else (int(not judged.passed), -judged.rank)
+
+
+def _in_turn(engines: Sequence[Synthesizer], asked: tuple[Any, ...], end: float, workers: int) -> list[Contestant]:
+    told = []
+    for place, each in enumerate(engines):
+        left = end - time.time()
+        told.append(one(each, *asked, seconds=left / (len(engines) - place)))
+    return told
+
+
+def _at_once(engines: Sequence[Synthesizer], asked: tuple[Any, ...], end: float, workers: int) -> list[Contestant]:
+    import ray
+
+    from cluster.connect import connect
+
+    connect()
+    far = ray.remote(max_retries=0)(one)
+    held = [ray.put(part) for part in asked[:2]]
+    share = (end - time.time()) / -(-len(engines) // workers)
+    told = []
+    for each, task in [(each, far.remote(each, *held, *asked[2:], seconds=share)) for each in engines]:
+        try:
+            told.append(ray.get(task))
+        except ray.exceptions.RayError as error:
+            told.append(Contestant(each.name, 0.0, reason=str(error).strip().splitlines()[0]))
+    return told
+
+
+def one(
+    engine: Synthesizer,
+    train: pd.DataFrame,
+    holdout: pd.DataFrame,
+    constraints: tuple[Constraint, ...],
+    target: str | None,
+    seed: int,
+    *,
+    seconds: float,
+) -> Contestant:
+    """One engine fitted within these seconds, and judged."""
+    began = time.time()
+    if seconds < LEAST_SECONDS:
+        return Contestant(engine.name, 0.0, reason="there was no time for it")
+    try:
+        fitted = engine.fit(train, constraints, Context(seed=seed, deadline=began + 0.8 * seconds))
+        rows = fitted.sample(len(train), seed=seed + 1)
+        return Contestant(
+            engine.name,
+            time.time() - began,
+            fitted,
+            judge(train, holdout, rows, fitted=fitted, target=target, seed=seed),
+        )
+    except UserError as error:
+        return Contestant(engine.name, time.time() - began, reason=str(error))
+    except Exception as error:  # the border between a contest and its engines
+        told = Crash(type(error).__name__, str(error), "")
+        return Contestant(engine.name, time.time() - began, reason=str(told))

@@ -1,0 +1,235 @@
+"""Each strategy's equation, evaluated on numbers: the server's half on arrays, the silo's half on a small net."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.wire import Arrays
+from federated import strategies
+from federated.average import zeros
+from federated.job import Job
+from federated.strategies import Server, Strategy, StrategyError, from_facts, named, names_of, to_facts
+from federated.update import Update
+from tests.federated.portfolios import bench_of, job_of
+
+WEIGHTS = {"w": np.array([1.0, 2.0], dtype=np.float32)}
+SETTINGS = {"FineTuned": {"inner": strategies.FedAvg()}}
+# One step over all rows, nothing drawn: the change of the weights is minus the rate times the gradient.
+STEP = {"optimizer": "sgd", "weight_decay": 0.0, "clip": 0.0, "rate": 0.1, "batch": 10_000, "epochs": 1}
+STEP["shape"] = (("size", 4), ("width", 16), ("layers", 1), ("dropout", 0.0))
+
+
+def updates(*deltas: list[float], rows: tuple[float, ...] = (1.0, 3.0), **groups: list[float]) -> list[Update]:
+    more = {name: {"w": np.array(values)} for name, values in groups.items()}
+    return [
+        Update(f"silo {k}", rows[k], 1, {"delta": {"w": np.array(delta)}, **more}, cluster=k)
+        for k, delta in enumerate(deltas)
+    ]
+
+
+def first(seed: int) -> Arrays:
+    return {"w": WEIGHTS["w"] + seed}
+
+
+def test_every_strategy_is_a_file_with_its_paper() -> None:
+    folder = Path(strategies.__file__).parent
+    shared = {"__init__", "plain", "adaptive"}
+    assert {path.stem for path in folder.glob("*.py")} - shared == set(strategies.FILES.values())
+    for name, file in strategies.FILES.items():
+        text = (folder / f"{file}.py").read_text(encoding="utf-8")
+        assert "https://arxiv.org/abs/" in text.split('"""')[1], name
+
+
+@pytest.mark.parametrize("name", strategies.__all__)
+def test_a_strategy_travels_as_plain_data(name: str) -> None:
+    strategy = named(name, **SETTINGS.get(name, {}))
+    assert from_facts(to_facts(strategy)) == strategy
+    assert names_of(strategy)[0] == name
+
+
+def test_a_name_that_is_none_of_ours_is_refused() -> None:
+    with pytest.raises(StrategyError, match=r"no strategy 'FedAdm'\. Did you mean 'FedAdam'"):
+        from_facts({"name": "FedAdm", "settings": {}})
+    with pytest.raises(StrategyError, match="no strategy 'os'"):
+        named("os")
+
+
+def test_fedavg_and_fedprox_add_the_mean_step() -> None:
+    given = updates([4.0, 0.0], [0.0, 8.0])
+    assert strategies.FedAvg().combine(Server(WEIGHTS, {}), given).weights["w"].tolist() == [2.0, 8.0]
+    assert strategies.FedAvg(rate=0.5).combine(Server(WEIGHTS, {}), given).weights["w"].tolist() == [1.5, 5.0]
+    assert strategies.FedProx().combine(Server(WEIGHTS, {}), given).weights["w"].tolist() == [2.0, 8.0]
+
+
+def test_fedavgm_remembers_its_velocity() -> None:
+    strategy = strategies.FedAvgM(momentum=0.5, rate=1.0)
+    server = strategy.start(first)
+    for velocity, weights in (([1.0, 6.0], [2.0, 8.0]), ([1.5, 9.0], [3.5, 17.0])):
+        server = strategy.combine(server, updates([4.0, 0.0], [0.0, 8.0]))
+        assert server.kept["velocity"]["w"].tolist() == velocity
+        assert server.weights["w"].tolist() == weights
+
+
+@pytest.mark.parametrize("name", ["FedAdam", "FedYogi", "FedAdagrad"])
+def test_the_adaptive_servers_follow_reddis_algorithm(name: str) -> None:
+    strategy = named(name)
+    server = strategy.start(first)
+    weights, mean = WEIGHTS["w"].astype(np.float64), np.zeros(2)
+    tau, rate, beta = strategy.tau, strategy.rate, strategy.first  # type: ignore[attr-defined]
+    variance = np.full(2, tau**2)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        deltas = rng.normal(size=(2, 2))
+        delta = 0.25 * deltas[0] + 0.75 * deltas[1]
+        mean = beta * mean + (1 - beta) * delta
+        if name == "FedAdam":
+            variance = 0.99 * variance + 0.01 * delta**2
+        elif name == "FedYogi":
+            variance = variance - 0.01 * delta**2 * np.sign(variance - delta**2)
+        else:
+            variance = variance + delta**2
+        weights = weights + rate * mean / (np.sqrt(variance) + tau)
+        server = strategy.combine(server, updates(*deltas.tolist()))
+    assert server.weights["w"] == pytest.approx(weights, abs=1e-6)
+    assert server.weights["w"].dtype == np.float32
+
+
+def test_scaffolds_server_moves_its_control_by_the_share_that_answered() -> None:
+    strategy = strategies.Scaffold(silos=4)
+    server = strategy.combine(strategy.start(first), updates([4.0, 0.0], [0.0, 8.0], control=[2.0, 4.0]))
+    assert server.weights["w"].tolist() == [2.0, 8.0]
+    assert server.kept["control"]["w"].tolist() == [0.5 * 2.0, 0.5 * 4.0]
+
+
+def test_ifca_averages_each_cluster_alone() -> None:
+    strategy = strategies.IFCA(clusters=2)
+    server = strategy.start(first)
+    assert server.kept["cluster 1"]["w"].tolist() == [2.0, 3.0]
+    server = strategy.combine(server, updates([4.0, 0.0], [0.0, 8.0]))
+    assert server.kept["cluster 0"]["w"].tolist() == [5.0, 2.0]
+    assert server.kept["cluster 1"]["w"].tolist() == [2.0, 11.0]
+    assert server.weights["w"].tolist() == [2.0, 11.0]  # three rows of four chose it
+
+
+def test_robust_strategies_hold_what_liars_send() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal([1.0, -1.0], 0.1, size=(16, 2)).tolist()
+    liars = [[-10.0, 10.0]] * 3
+    given = [Update(f"silo {k}", 1.0, 1, {"delta": {"w": np.array(d)}}) for k, d in enumerate([*honest, *liars])]
+    right = WEIGHTS["w"] + np.array([1.0, -1.0])
+
+    def missed(strategy: Strategy) -> float:
+        return float(np.abs(strategy.combine(Server(WEIGHTS, {}), given).weights["w"] - right).max())
+
+    assert missed(strategies.FedAvg()) > 1.0
+    for strategy in (strategies.TrimmedMean(), strategies.Median(), strategies.Krum(3), strategies.Krum(3, keep=1)):
+        assert missed(strategy) < 0.3, strategy
+    # Clipping to the median norm leaves each liar no longer a step than an honest silo: 3 of 19.
+    assert missed(strategies.NormClipped()) < 2 * 3 / 19 + 0.1
+
+
+def test_one_step_goes_down_the_gradient() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg(), **STEP))
+    before = bench.train_loss(start)
+    work = strategies.FedAvg().work(bench, {"weights": start})
+    assert work.steps == 1
+    assert bench.train_loss({name: start[name] + work.groups["delta"][name] for name in start}) < before
+
+
+def test_fedprox_pulls_towards_what_was_sent() -> None:
+    two = {**STEP, "epochs": 2}
+    bench, start = bench_of(job_of(strategies.FedProx(), **STEP))
+    once = strategies.FedAvg().work(bench, {"weights": start}).groups["delta"]
+    middle = {name: start[name] + once[name] for name in start}
+    again = strategies.FedAvg().work(bench, {"weights": middle}).groups["delta"]
+    bench.job = job_of(strategies.FedProx(), **two)
+    pulled = strategies.FedProx(mu=0.5).work(bench, {"weights": start}).groups["delta"]
+    for name in start:  # w2 = w1 - η (g(w1) + μ (w1 - w0)); the pull at w0 is nothing
+        expected = once[name] + again[name] - 0.1 * 0.5 * once[name]
+        assert pulled[name] == pytest.approx(expected, abs=2e-6)
+    assert max(np.abs(once[name]).max() for name in start) > 1e-3  # so that the pull is more than rounding
+
+
+def test_scaffold_corrects_the_gradient_and_keeps_its_control_in_the_silo() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg(), **STEP))
+    gradient = {n: -d / 0.1 for n, d in strategies.FedAvg().work(bench, {"weights": start}).groups["delta"].items()}
+    strategy = strategies.Scaffold()
+    work = strategy.work(bench, {"weights": start, "control": zeros(start)})
+    for name in start:  # c_k⁺ = c_k - c + (w - w_k) / (K η) = the gradient
+        assert bench.kept["control"][name] == pytest.approx(gradient[name], abs=1e-5)
+        assert work.groups["control"][name] == pytest.approx(gradient[name], abs=1e-5)
+    theirs = {name: np.ones(array.shape, dtype=np.float32) for name, array in start.items()}
+    second = strategy.work(bench, {"weights": start, "control": theirs})
+    for name in start:  # along g - c_k + c = g - g + 1
+        assert second.groups["delta"][name] == pytest.approx(np.full(start[name].shape, -0.1), abs=1e-5)
+
+
+def test_scaffold_and_fednova_refuse_an_optimizer_that_their_equations_are_not_of() -> None:
+    for strategy in (strategies.Scaffold(), strategies.FedNova()):
+        with pytest.raises(StrategyError, match="optimizer='sgd'"):
+            job_of(strategy)
+        assert isinstance(job_of(strategy, optimizer="sgd", weight_decay=0.0, clip=0.0), Job)
+
+
+def test_dittos_common_update_is_fedavgs_and_its_own_model_another() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg()))
+    plain = strategies.FedAvg().work(bench, {"weights": start}).groups["delta"]
+    common = strategies.Ditto().work(bench, {"weights": start}).groups["delta"]
+    for name in start:
+        np.testing.assert_array_equal(plain[name], common[name])
+    part, own = strategies.Ditto().personal(bench, {"weights": start})
+    assert part == bench.silo
+    assert any(not np.array_equal(own[name], start[name] + common[name]) for name in start)
+
+
+def test_a_strong_ditto_stays_at_the_common_model() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg(), **{**STEP, "epochs": 10, "rate": 0.03}))
+    far = {}
+    for strength in (0.0, 20.0):
+        bench.kept.clear()
+        strategies.Ditto(strength=strength).work(bench, {"weights": start})
+        far[strength] = sum(float(((bench.kept["own"][n] - start[n]) ** 2).sum()) for n in start)
+    assert far[20.0] < far[0.0] / 4
+
+
+def test_fedbn_keeps_the_norms_of_a_silo() -> None:
+    shape = (("width", 8), ("blocks", 1), ("heads", 2))
+    bench, start = bench_of(job_of(strategies.FedBN(), net="ft_transformer", shape=shape))
+    strategies.FedBN().work(bench, {"weights": start})
+    part, own = strategies.FedBN().personal(bench, {"weights": start})
+    assert part == bench.silo
+    assert set(own) == set(bench.norms())
+    assert 0 < len(own) < len(start)
+    answered = strategies.FedBN().common(bench, {"weights": start})
+    for name in start:
+        np.testing.assert_array_equal(answered[name], own.get(name, start[name]))
+
+
+def test_ifca_trains_the_nearest_model() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg(), epochs=10))
+    learned = strategies.FedAvg().work(bench, {"weights": start}).groups["delta"]
+    better = {name: start[name] + learned[name] for name in start}
+    sent = {"cluster 0": start, "cluster 1": better}
+    assert strategies.IFCA().work(bench, sent).facts == {"cluster": 1}
+    assert strategies.IFCA().personal(bench, sent)[0] == "cluster 1"
+
+
+def test_fine_tuning_ends_where_the_silos_own_rows_are_answered_best() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg()))
+    strategy = strategies.FineTuned(strategies.FedAvg(), epochs=5)
+    part, own = strategy.personal(bench, {"weights": start})
+    assert part == bench.silo
+    assert bench.valid_loss(own) < bench.valid_loss(start)
+    bench.job = replace(bench.job, plan=replace(bench.job.plan, rate=100.0))  # only worse from here
+    assert strategy.personal(bench, {"weights": own}) == ("", {})
+
+
+def test_the_optimizers_moments_stay_in_the_silo() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg(), keep=True))
+    bench.kept.clear()
+    one = bench.change(start).groups["delta"]
+    assert {"common: exp_avg", "common: exp_avg_sq", "common: step"} <= set(bench.kept)
+    again = bench.change(start).groups["delta"]  # the same rows in the same order, from other moments
+    assert any(not np.allclose(one[name], again[name]) for name in one)

@@ -1,0 +1,111 @@
+"""The conditional GAN: rows become vectors and come back; conditions reach the generator; it learns."""
+
+import time
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from framework.contender import Context, OutOfTimeError
+from synthetic.fitted import Fitted, learn
+from synthetic.gan import GAN, GANCore
+from synthetic.gan_modes import Modes
+from synthetic.gan_net import Critic
+from synthetic.gan_training import Conditions
+from synthetic.synthesizer import Learned, seeded
+from tests.synthetic.tables import penguins
+
+
+class StopError(Exception):
+    """Ends a fit with what it was given."""
+
+
+def learned(table: pd.DataFrame) -> Learned:
+    held: list[Learned] = []
+
+    def keep(rows: Learned) -> GANCore:
+        held.append(rows)
+        raise StopError
+
+    with pytest.raises(StopError):
+        learn(table, (), keep)
+    return held[0]
+
+
+def test_a_vector_gives_its_row_back() -> None:
+    rows = learned(penguins())
+    modes = Modes.learn(rows, seed=0)
+    made = modes.encode(rows, seeded(0))
+    assert made.shape == (len(rows), modes.width)
+    for span in modes.spans:
+        assert np.array_equal(made[:, span.corners].sum(axis=1), np.ones(len(rows)))
+    places = modes.decode(made, rows.codecs)
+    assert np.abs(places - rows.places)[rows.places % 1 != 0.5].max() < 0.02
+    assert (places.astype(int) == rows.tokens).mean() > 0.99
+
+
+def test_a_frequent_value_is_a_mode_without_width() -> None:
+    random = np.random.default_rng(0)
+    spent = np.where(random.random(500) < 0.4, 0.0, random.normal(80, 5, 500))
+    modes = Modes.learn(learned(pd.DataFrame({"spent": spent, "kind": random.choice(list("ab"), 500)})), seed=0)
+    span = modes.spans[0]
+    assert span.centres is not None
+    assert span.widths is not None
+    assert span.centres[0] == span.widths[0] == 0.0
+    assert np.all(span.widths[1:] > 0)
+
+
+def test_rows_are_drawn_by_the_logarithm_of_their_categories() -> None:
+    table = pd.DataFrame({"rare": ["yes"] * 20 + ["no"] * 980, "x": np.random.default_rng(0).normal(size=1_000)})
+    rows = learned(table)
+    conditions = Conditions(rows, Modes.learn(rows, seed=0))
+    part, token, vector, matching = conditions.draw(4_000, np.random.default_rng(0))
+    assert part.unique().tolist() == [0]
+    assert (rows.tokens[matching.numpy(), 0] == token.numpy()).all()
+    assert (vector.sum(dim=1) == 1).all()
+    expected = np.log1p(20) / (np.log1p(20) + np.log1p(980))
+    assert abs(float((token == 1).float().mean()) - expected) < 0.03
+    plain = conditions.draw(4_000, np.random.default_rng(0), even=False)[1]
+    assert abs(float((plain == 1).float().mean()) - 0.02) < 0.01
+
+
+def test_the_penalty_is_that_of_the_gradients_length() -> None:
+    critic = Critic(3, width=8, pack=2).eval()
+    critic.layers = torch.nn.Linear(6, 1, bias=False)
+    critic.layers.weight.data[:] = torch.tensor([[3.0, 0, 0, 4.0, 0, 0]])
+    assert float(critic.penalty(torch.randn(8, 3), torch.randn(8, 3))) == pytest.approx(10 * (5 - 1) ** 2, rel=1e-5)
+
+
+@cache
+def taught() -> tuple[Fitted, list[float]]:
+    """A GAN of three kinds, one of them rare, and a number that tells them; and how alike it was at each look."""
+    random = np.random.default_rng(0)
+    kind = random.choice(list("abc"), 900, p=[0.6, 0.3, 0.1])
+    x = np.select([kind == "a", kind == "b"], [0.0, 10.0], 20.0) + random.normal(size=900)
+    looks: list[float] = []
+    context = Context(seed=1, sink=lambda step, metrics: looks.append(metrics["alike"]))
+    asked = GAN(epochs=150, batch=100, width=64, pack=5, looks=5, learning_rate=0.001)
+    return asked.fit(pd.DataFrame({"kind": kind, "x": x}), (), context), looks
+
+
+def test_a_condition_reaches_the_generator() -> None:
+    core = taught()[0].core
+    mask = np.array([[False, False, True]])
+    told = [float((core.draw(2_000, each, 0)[:, 0].astype(int) == 2).mean()) for each in ({0: mask}, {})]
+    assert told[0] > 0.5 > 2 * told[1]
+
+
+def test_it_learns_what_hangs_together() -> None:
+    model, looks = taught()
+    rows = model.sample(2_000)
+    assert len(looks) == 5
+    assert set(rows["kind"]) == set("abc")
+    means = rows.groupby("kind")["x"].mean()
+    assert means["b"] - means["a"] > 4
+
+
+def test_time_too_short_for_a_look_is_told() -> None:
+    with pytest.raises(OutOfTimeError, match="too short for the GAN's first look"):
+        GAN(epochs=0).fit(penguins(), (), Context(deadline=time.time() + 100))
