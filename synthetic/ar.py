@@ -45,7 +45,7 @@ class AR:
     patience: int = 12
     batch: int | None = None
     learning_rate: float = 0.002
-    weight_decay: float = 0.02
+    weight_decay: float = 0.4
     held: float = 0.1
     workers: int = 1
     name: str = "ar"

@@ -94,7 +94,8 @@ class ArNet(nn.Module):
         state = first + self.start
         for block in self.blocks:
             state = state + block(state)
-        return functional.relu(self.last(state))
+        # Beside what the blocks make of it: what two columns alone have to do with one another is learned soonest so.
+        return functional.relu(self.last(state)) + first
 
     def seen(self, tokens: Tensor, shown: Tensor) -> Tensor:
         """The first layer, shape (rows, width). tokens: int64, shown: float, both of shape (rows, parts)."""
