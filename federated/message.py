@@ -80,7 +80,7 @@ class Message:
             if kind.kind not in KINDS:
                 raise ValueError(f"array {name!r} of {group!r} has dtype {dtype}; only numbers cross")
             size = math.prod(shape) * kind.itemsize
-            if place + size > len(data):
+            if min(shape, default=0) < 0 or place + size > len(data):
                 raise ValueError(f"the message is cut short in array {name!r} of {group!r}")
             groups[group][name] = np.frombuffer(data, dtype=kind, count=math.prod(shape), offset=place).reshape(shape)
             place += size

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUDIT, KEPT = "audit.jsonl", "kept.bin"
+QUESTIONS = frozenset({"join", "categories", "moments", "histograms", "prepare", "train", "evaluate", "personal"})
 Told = tuple[str, Facts, dict[str, Arrays]]  # kind, facts, groups
+
+
+class UnknownQuestionError(RuntimeError):
+    """A message that asks for what no silo does."""
 
 
 class NotReadyError(RuntimeError):
@@ -66,6 +71,8 @@ class Silo:
         its text could hold a value."""
         asked = Message.from_bytes(request)
         try:
+            if asked.kind not in QUESTIONS:
+                raise UnknownQuestionError(asked.kind)
             kind, facts, groups = getattr(self, f"_{asked.kind}")(asked)
             told = Message(kind, self._source.name, asked.round, facts, groups)
             told.check_leaving(self._shapes())

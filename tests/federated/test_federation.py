@@ -74,6 +74,13 @@ def test_what_is_agreed_is_what_the_pooled_rows_say(tmp_path: Path) -> None:
         assert told[32:-32] == pytest.approx(exact[32:-32], abs=0.06 * table[name].std())
 
 
+@pytest.mark.parametrize("kind", ["rows", "recall", "answer", "shapes", "_join"])
+def test_a_silo_answers_what_silos_are_asked_and_nothing_else(kind: str) -> None:
+    silo = Silo(filed()[0])
+    answer = Message.from_bytes(silo.answer(Message(kind).to_bytes()))
+    assert (answer.kind, answer.facts, answer.groups) == ("failure", {"type": "UnknownQuestionError"}, {})
+
+
 def test_the_same_seed_is_the_same_model_and_another_is_another(tmp_path: Path) -> None:
     one, two = (held_federation(job_of(strategies.FedAdam()), tmp_path / name) for name in "ab")
     other = held_federation(job_of(strategies.FedAdam(), seed=1), tmp_path / "c")

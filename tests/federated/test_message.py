@@ -37,6 +37,12 @@ def test_what_is_cut_short_or_added_to_is_no_message() -> None:
             Message.from_bytes(wrong)
 
 
+def test_a_shape_below_nothing_is_no_message() -> None:
+    data = Message("update", groups={"delta": {"v": np.arange(2.0), "w": np.arange(2.0)}}).to_bytes()
+    with pytest.raises(ValueError, match="message"):
+        Message.from_bytes(data.replace(b"[2]", b"[-2]", 1))
+
+
 def test_only_numbers_cross() -> None:
     with pytest.raises(WireError, match="only numbers cross"):
         Message("update", groups={"delta": {"w": np.array(["a row"])}}).to_bytes()
