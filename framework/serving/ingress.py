@@ -19,7 +19,11 @@ REPLICA = {
 }
 
 # A question whose replica dies under it is asked of another one; what is not a mere question is never sent twice.
-ONCE = "http-request disable-l7-retry if !{ path_beg /api/v1/predict/ /v2/ } !{ method GET }"
+# HAProxy can send again what it had whole before it sent it, and waits for that (up to its buffer's 16 kB).
+ONCE = (
+    "option http-buffer-request",
+    "http-request disable-l7-retry if !{ path_beg /api/v1/predict/ /v2/ } !{ method GET }",
+)
 
 
 def fast(certificate: Certificate | None = None) -> dict[str, str]:
@@ -38,7 +42,7 @@ def fast(certificate: Certificate | None = None) -> dict[str, str]:
     statistics, metrics, fallback = free_ports(3)
     program = home / "haproxy"
     shown = "" if certificate is None else f" ssl crt {certificate.links(home)} ssl-min-ver TLSv1.2 alpn http/1.1"
-    heads = [f"http-request set-header x-forwarded-proto {'https' if certificate else 'http'}", ONCE]
+    heads = [f"http-request set-header x-forwarded-proto {'https' if certificate else 'http'}", *ONCE]
     ports, haproxy = {"statistics": statistics, "metrics": metrics}, shlex.quote(get_haproxy_binary())
     program.write_text(_SETTLED.format(**ports, shown=shown, head=r"\n\1".join(heads), haproxy=haproxy))
     program.chmod(stat.S_IRWXU)
