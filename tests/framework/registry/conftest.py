@@ -12,26 +12,27 @@ from tests.boards import board, tumours
 KNOWN = 340  # rows of the tumours that boards are made of; the rest is fresh
 
 
-@pytest.fixture(scope="package")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A SQLite store whose tables exist; making them costs seconds."""
-    folder, before = tmp_path_factory.mktemp("registry"), Path.cwd()
-    kept = os.environ.pop("MLFLOW_TRACKING_URI", None)
-    os.environ["MLFLOW_TRACKING_URI"] = where = f"sqlite:///{folder}/registry.db"
-    os.chdir(folder)
-    yield where
-    os.chdir(before)
-    del os.environ["MLFLOW_TRACKING_URI"]
-    if kept is not None:
-        os.environ["MLFLOW_TRACKING_URI"] = kept
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the store lies; one for all modules, for making its tables costs seconds."""
+    return tmp_path_factory.mktemp("registry")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
+def store(home: Path) -> Iterator[str]:
+    """A SQLite store, the one in use while this module's tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/registry.db")
+        yield os.environ["MLFLOW_TRACKING_URI"]
+
+
+@pytest.fixture(scope="session")
 def good() -> Leaderboard:
     return board(tumours().iloc[:KNOWN], LightGBM(rounds=30), target="target", name="tumours", kind="binary")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def poor() -> Leaderboard:
     return board(tumours().iloc[:KNOWN], Constant(), target="target", name="tumours", kind="binary")
 

@@ -52,7 +52,7 @@ class Serving:
         return dict(told)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry with three versions of one name: a constant, the champion; linear, the challenger; neighbours."""
     home = tmp_path_factory.mktemp("registry")
@@ -66,7 +66,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield os.environ["MLFLOW_TRACKING_URI"]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def narrow(registry: str) -> int:
     """A version that refuses the rows that the others take: it has learned from three of their columns."""
     split = load(tumours().iloc[:KNOWN, -4:], target="target", name=NAME, kind="binary")
