@@ -98,7 +98,7 @@ def test_two_replicas_agree_and_weights_change_within_a_run_of_requests_that_all
     assert replicas() == before
     assert len(before) == 2
     met = collections.Counter(endpoint.predict(endpoint.example)["version"] for _ in range(200))
-    assert met["2"] == pytest.approx(120, abs=8)  # without ids: dealt in turn, by each replica
+    assert met["2"] == pytest.approx(120, abs=35)  # Ray Serve hands out ids at random: five standard deviations
 
 
 def test_the_counts_are_of_both_replicas(endpoint: Endpoint) -> None:
