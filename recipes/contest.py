@@ -4,6 +4,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 
 from framework import Leaderboard, compete, explain, line_up, load, register, run, serve, watch
+from framework.contest.configured import QUESTION
 from framework.problem import Kind
 from framework.recipe import budget, write_report
 from framework.registry import check_name
@@ -45,8 +46,7 @@ def main(config: Config) -> Leaderboard:
         check_name(config.name)
     if config.serve:
         check_port("127.0.0.1", config.port)
-    roles = {role: getattr(config, role) for role in ("silo", "group", "time", "series", "horizon", "ahead")}
-    question = {"target": config.target, "kind": config.kind, "metric": config.metric, "name": config.name, **roles}
+    question = {part: getattr(config, part) for part in QUESTION}
 
     with track() as tracker:
         split = load(config.data, **question, seed=config.seed, test=config.test_share)

@@ -1,5 +1,6 @@
 """What the adaptive servers of Reddi et al. 2021 share (Algorithm 2): they differ in their second moment alone."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -7,23 +8,33 @@ import numpy as np
 from cluster.wire import Arrays
 from federated.average import moved, weighted_mean, zeros
 from federated.strategies import Server
+from federated.strategies.plain import OneModel
 from federated.update import Update
 
-Second = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (v, Δ²) → v
 
+class Adaptive(OneModel):
+    """m ← β₁ m + (1 - β₁) Δ, v ← moment(v, Δ²), w ← w + η m / (√v + τ), where Δ = Σ (n_k / n) Δ_k; it begins with m = 0
+    and v = τ².
 
-def begin(weights: Arrays, tau: float) -> Server:
-    """m = 0, v = τ²."""
-    variance = {name: array + tau**2 for name, array in zeros(weights).items()}
-    return Server(weights, {"mean": zeros(weights), "variance": variance})
+    rate: η. first: β₁. tau: τ.
+    """
 
+    rate: float
+    first: float
+    tau: float
 
-def advance(
-    server: Server, updates: Sequence[Update], second: Second, *, rate: float, beta: float, tau: float
-) -> Server:
-    """m ← β₁ m + (1 - β₁) Δ, v ← second(v, Δ²), w ← w + η m / (√v + τ), where Δ = Σ (n_k / n) Δ_k."""
-    delta = weighted_mean(updates)
-    mean = {name: beta * server.kept["mean"][name] + (1 - beta) * delta[name] for name in delta}
-    variance = {name: second(server.kept["variance"][name], delta[name] ** 2) for name in delta}
-    step = {name: mean[name] / (np.sqrt(variance[name]) + tau) for name in delta}
-    return Server(moved(server.weights, step, rate), {"mean": mean, "variance": variance})
+    @abstractmethod
+    def moment(self, v: np.ndarray, square: np.ndarray) -> np.ndarray:
+        """The next second moment. square: Δ²."""
+
+    def start(self, first: Callable[[int], Arrays]) -> Server:
+        weights = first(0)
+        variance = {name: array + self.tau**2 for name, array in zeros(weights).items()}
+        return Server(weights, {"mean": zeros(weights), "variance": variance})
+
+    def combine(self, server: Server, updates: Sequence[Update]) -> Server:
+        delta, kept = weighted_mean(updates), server.kept
+        mean = {name: self.first * kept["mean"][name] + (1 - self.first) * delta[name] for name in delta}
+        variance = {name: self.moment(kept["variance"][name], delta[name] ** 2) for name in delta}
+        step = {name: mean[name] / (np.sqrt(variance[name]) + self.tau) for name in delta}
+        return Server(moved(server.weights, step, self.rate), {"mean": mean, "variance": variance})

@@ -9,8 +9,7 @@ from framework.data.split import Split
 from framework.leaderboard import Leaderboard
 from framework.observer import Observer
 
-ROLES = ("silo", "group", "time", "series", "horizon", "ahead")
-QUESTION = ("target", "kind", "metric", "name", *ROLES)
+QUESTION = ("target", "kind", "metric", "name", "silo", "group", "time", "series", "horizon", "ahead")
 
 
 def contest_of(
