@@ -9,12 +9,14 @@ from typing import Any, Self
 import numpy as np
 
 from framework.contenders.h2o_java import jar, library
+from framework.contenders.jvm_signals import Handlers
 
 # A JVM of a server's own: no signal of ours is its business (-Xrs), no threads for collecting what is hardly garbage.
 OPTIONS = ("-Xrs", "-Xmx2g", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
 BLOCK = 4096  # rows that stand in the JVM at once
 
 _starting = threading.Lock()
+_handlers: list[Handlers] = []  # the JVM's, once it has started
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +56,7 @@ class Mojo:
 
         That is the value, shape (rows, 1), or the chosen code and the probabilities, shape (rows, 1 + answers).
         """
-        import jpype
-
+        jpype = running_jvm()
         told = np.empty((len(rows), int(self.scorer.getPredsSize())))
         score0 = self.scorer.score0
         for first in range(0, len(rows), BLOCK):
@@ -70,8 +71,7 @@ class Mojo:
     def attributes(self) -> bool:
         """Whether it says what each input added to a prediction: H2O's GBM and XGBoost do, for two classes and for
         values. Its forest does too, but from a base far off the mean prediction (2,658 for 4,200 g of penguin)."""
-        import jpype
-
+        jpype = running_jvm()
         able = isinstance(self.scorer, jpype.JClass("hex.genmodel.PredictContributionsFactory"))
         forest = isinstance(self.scorer, jpype.JClass("hex.genmodel.algos.drf.DrfMojoModel"))
         return len(self.answers) <= 2 and able and not forest
@@ -81,8 +81,7 @@ class Mojo:
 
         rows: as `score` takes them. A label's own column is named by its input, a point, and the label.
         """
-        import jpype
-
+        jpype = running_jvm()
         predictor = self.scorer.makeContributionsPredictor()
         names = [str(name) for name in predictor.getContributionNames()]
         doubles = jpype.JArray(jpype.JDouble)
@@ -99,4 +98,14 @@ def start_jvm() -> Any:
         if not jpype.isJVMStarted():
             # interrupt=False leaves Ctrl-C to Python.
             jpype.startJVM(library(), *OPTIONS, classpath=[classes], convertStrings=False, interrupt=False)
+            _handlers.append(Handlers.now())
+    return running_jvm()
+
+
+def running_jvm() -> Any:
+    """jpype, once the JVM has started; before every call into it."""
+    import jpype
+
+    for handlers in _handlers:
+        handlers.hold()
     return jpype

@@ -11,6 +11,7 @@ from framework.monitoring.performance import Window
 
 LEAST_REQUESTS = 100  # before a latency is told
 LEVEL = 0.95
+SURELY = 0.01  # the p-value from which a distance of all columns together is no chance
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,16 @@ class Rules:
     """The limits; None switches one off. A rate is held against its limit by the lower end of its 95 % interval, a
     score by its better end: an alert is more than chance.
 
-    drifted: share of the columns that may drift. answers: whether the answers may not. errors: share of the requests
-    that may fail (status 500 and above). seconds: within which 99 of 100 requests are answered. loss: how far the score
-    may fall behind that of validation, as a share of it.
+    drifted: share of the columns that may drift. joint: how far all columns together may be from training (MMD), 0 the
+    same, √2 nothing in common; it sees what the columns one by one do not show, a dependence between them that is gone.
+    One column of ten moved by a third of a standard deviation makes it 0.07, half of them 0.12. It is told where it is
+    beyond chance, too (p < 0.01). answers: whether the answers may not drift.
+    errors: share of the requests that may fail (status 500 and above). seconds: within which 99 of 100 requests are
+    answered. loss: how far the score may fall behind that of validation, as a share of it.
     """
 
     drifted: float | None = 0.2
+    joint: float | None = 0.05
     answers: bool = True
     errors: float | None = 0.01
     seconds: float | None = 1.0
@@ -77,6 +82,10 @@ def alerts(
     if drift is not None and rules.drifted is not None and drift.share > rules.drifted:
         told = f"{len(drift.drifted)} of {len(drift.columns)} columns drifted: {', '.join(drift.drifted[:5])}"
         found.append(Alert("drifted", drift.share, rules.drifted, f"{told} (limit {rules.drifted:.0%})."))
+    together = None if drift is None else drift.joint
+    if together is not None and rules.joint is not None and together.mmd > rules.joint and together.p_value < SURELY:
+        told = f"all columns together drifted: MMD {together.mmd:.3f}, p = {together.p_value:.2g}"
+        found.append(Alert("joint", together.mmd, rules.joint, f"{told} (limit {rules.joint:g})."))
     moved = [each for each in drift.answers if each.drifted] if drift is not None and rules.answers else []
     if moved:
         told = f"the answers drifted: {moved[0].name}, population stability index {moved[0].psi:.2f}."

@@ -63,6 +63,8 @@ class Health:
             for each in [*self.drift.columns, *self.drift.answers][:SHOWN] if self.drift.columns else []:
                 mark = "drifted" if each.drifted else ""
                 told.append(f"    {each.name:<24} psi {each.psi:6.3f}  p {each.p_value:8.2g}  {mark}".rstrip())
+            if (joint := self.drift.joint) is not None:
+                told.append(f"    {'all together':<24} mmd {joint.mmd:6.3f}  p {joint.p_value:8.2g}")
         if self.performance is not None:
             score, whole = self.performance.metric.title, self.performance.whole
             low, high = number(whole.interval.low), number(whole.interval.high)

@@ -6,9 +6,11 @@ a command that ends, so it leaves a file for the textfile collector of Prometheu
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framework.monitoring.alerts import Rules
 from framework.plain import write_text
 from framework.serving.observing import Observed
 
@@ -78,7 +80,7 @@ def write_metrics(health: "Health", path: Path) -> Path:
 
     told("contenders_health_timestamp_seconds", "The last request looked at.", {(): health.end.timestamp()})
     broken = {(each.rule,): 1.0 for each in health.alerts}
-    rules = {(rule,): broken.get((rule,), 0.0) for rule in ("drifted", "answers", "errors", "seconds", "loss")}
+    rules = {(rule.name,): broken.get((rule.name,), 0.0) for rule in fields(Rules)}
     told("contenders_alert", "Whether a rule of recipes.monitor is broken.", rules, "rule")
     if health.drift is not None:
         moved = [*health.drift.columns, *health.drift.answers]
@@ -86,6 +88,8 @@ def write_metrics(health: "Health", path: Path) -> Path:
             "contenders_drift_psi", "Population stability index.", {(each.name,): each.psi for each in moved}, "column"
         )
         told("contenders_drifted_share", "Of the columns, how many drifted.", {(): health.drift.share})
+        joint = health.drift.joint
+        told("contenders_drift_mmd", "Of all columns together, MMD.", {} if joint is None else {(): joint.mmd})
     if health.performance is not None:
         scored, whole = health.performance.metric.name, health.performance.whole
         told("contenders_outcomes", "Answers whose outcome is known.", {(): float(whole.rows)})

@@ -131,6 +131,7 @@ def _limits(known: Evidence) -> list[str]:
         told.append(f"Of {len(listed)} columns it knows a list of categories; any other value counts as unknown.")
     if whole := [column.name for column in schema.columns if not column.missing]:
         told.append(f"In {len(whole)} of {len(schema.columns)} columns it has never seen a missing value.")
+    told += getattr(known.predictor.model, "promises", ())
     if problem.kind == "forecast":
         told.append(f"It was tested {problem.horizon} steps ahead, and no farther.")
     if problem.kind == "regression" and known.predictor.band is None:

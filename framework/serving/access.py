@@ -117,7 +117,11 @@ class Rate:
         if self.left() >= 1.0:
             self._left -= 1.0
             return 0.0
-        return (1.0 - self._left) / self._per_second
+        return self.seconds()
+
+    def seconds(self) -> float:
+        """Until the next request is within the rate, as it was left."""
+        return max(0.0, 1.0 - self._left) / self._per_second
 
     def left(self) -> float:
         """How many requests are within the rate now."""

@@ -11,13 +11,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from cluster.user_error import UserError
-from framework.serving.answer import failure, gone, http_error, user_error
+from framework.serving.answer import failure, gone, user_error
 from framework.serving.guard import Guard
 from framework.serving.identified import Identified
 from framework.serving.observing import Observer
+from framework.serving.page.missing import missing
 from framework.serving.page.routes import page_routes
 from framework.serving.replica import Replica
 from framework.serving.routes.compare import compare_routes
+from framework.serving.routes.data import data_routes
 from framework.serving.routes.explain import explain_routes
 from framework.serving.routes.health import health_routes
 from framework.serving.routes.inference import inference_routes
@@ -34,6 +36,7 @@ ROUTES = (
     compare_routes,
     explain_routes,
     outcome_routes,
+    data_routes,
     model_routes,
     traffic_routes,
     job_routes,
@@ -72,7 +75,7 @@ class Application:
         replica = self.replica
         routes = [*(route for routes in ROUTES for route in routes(replica)), *page_routes(replica)]
         handlers: Any = {
-            HTTPException: http_error,
+            HTTPException: missing,
             UserError: user_error,
             ClientDisconnect: gone,
             Exception: failure,
@@ -84,7 +87,7 @@ class Application:
             await asyncio.to_thread(replica.observing.close)  # ends in order: what observers still hold is written
 
         app = Starlette(routes=routes, exception_handlers=handlers, lifespan=living)
-        return Identified(Guard(app, lambda: replica.tokens), echo=echo)
+        return Identified(Guard(app, lambda: replica.tokens, replica.guesses), echo=echo)
 
 
 async def _or_error(work: Callable[..., dict[str, Any] | None], *arguments: Any) -> dict[str, Any]:

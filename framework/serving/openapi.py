@@ -1,6 +1,6 @@
 """The whole HTTP interface as an OpenAPI document, with the served models' real columns in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from framework.monitoring.outcomes import MOST_ID
@@ -25,8 +25,10 @@ FREE = ("/healthz", "/v2/health/live", "/v2/health/ready")  # of a token
 GUARDED = ("401", "403", "429")
 
 
-def document(models: Iterable[Served], *, secured: bool) -> dict[str, Any]:
-    """The OpenAPI 3.1 description; secured: a bearer token is asked for."""
+def document(
+    models: Iterable[Served], *, secured: bool, further: Mapping[str, dict[str, Operation]] | None = None
+) -> dict[str, Any]:
+    """The OpenAPI 3.1 description; secured: a bearer token is asked for. further: paths that were plugged in."""
     models = list(models)
     paths: dict[str, dict[str, Operation]] = {}
     for model in models:
@@ -34,6 +36,7 @@ def document(models: Iterable[Served], *, secured: bool) -> dict[str, Any]:
     for model in models:
         paths |= traffic_operations(model.name)
     paths |= _of_the_server([model.name for model in models])
+    paths |= further or {}
     schemas: dict[str, Any] = {"Error": structure({"error": TEXT})}
     for model in models:
         schemas[f"{model.name}.row"] = row_schema(model.predictor.schema, model.example())
@@ -59,9 +62,13 @@ def _of_the_server(names: list[str]) -> dict[str, dict[str, Operation]]:
     summary = structure({"name": TEXT, "uri": TEXT, "version": VERSION, "kind": TEXT, "columns": {"type": "array"}})
     health = structure({"status": TEXT, "models": TEXTS})
     deleted = structure({"deleted": TEXT, "versions": {"type": "array", "items": {"type": "integer"}}})
+    each = structure({"name": TEXT, "uri": TEXT, "version": VERSION, "in_memory": {"type": "boolean"}})
+    counts = {key: {"type": "integer"} for key in ("slots", "opened", "put_away")}
+    on_demand = structure({**counts, "models": {"type": "array", "items": each}})
+    listed = structure({"models": {"type": "array", "items": summary}, "on_demand": on_demand})
     return {
         "/api/v1/models": {
-            "get": _told("models", "The served models.", structure({"models": {"type": "array", "items": summary}}))
+            "get": _told("models", "The served models; of those opened on demand, which are in memory.", listed)
         },
         "/api/v1/models/compare": {"post": _compare(names)},
         "/api/v1/outcomes": {"post": _outcomes()},

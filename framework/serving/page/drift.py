@@ -78,7 +78,8 @@ def drift_routes(replica: Replica) -> list[Route]:
     watch = Watch()
 
     async def shown(request: Request) -> Response:
-        served, folder = replica.live(request.path_params["name"]).served, replica.logged_to()
+        live, folder = await replica.opened(request.path_params["name"]), replica.logged_to()
+        served = live.served
         none = Watched(None, "No prediction log is kept here. Serve with --log.")
         found = none if folder is None else await watch.of(served, folder)
         return piece(request, "_drift.html", title=f"Drift of {served.name}", watched=found, hours=HOURS)

@@ -21,21 +21,22 @@ from framework.serving.page.waterfall import Waterfall
 from framework.serving.page.web import form_of, is_fragment, may, page, piece, whole
 from framework.serving.replica import Replica
 from framework.serving.served import Served
+from framework.serving.source import registered
 
 MOST_BARS = 15  # of the importances
 OWN_PLACE = ("Leaderboard", "What it looks at")  # sections of the card that the page shows by themselves
 
 
 def model_routes(replica: Replica) -> list[Route]:
-    def live(request: Request) -> Live:
-        return replica.live(request.path_params["name"])
+    async def live(request: Request) -> Live:
+        return await replica.opened(request.path_params["name"])
 
     async def listed(request: Request) -> Response:
         found = [summary(each.served) for _, each in sorted(replica.models.items())]
-        return whole(request, "models.html", models=found)
+        return whole(request, "models.html", models=found, many=replica.shelf.told())
 
     async def one(request: Request) -> Response:
-        return await shown(request, live(request).served, {}, None, None)
+        return await shown(request, (await live(request)).served, {}, None, None)
 
     async def shown(
         request: Request, served: Served, form: dict[str, str], told: Told | None, why: Waterfall | str | None
@@ -59,11 +60,12 @@ def model_routes(replica: Replica) -> list[Route]:
             looks_on=may(request, "read"),
             watched=may(request, "read") and replica.logged_to() is not None,
             may_ask=may(request, "predict"),
+            steers=may(request, "admin") and served.name in replica.models and bool(registered(served.uri)),
         )
 
     async def ask(request: Request) -> Response:
         """The answer to a form; the whole page with it for a browser without scripts."""
-        asked, form = live(request), await form_of(request)
+        asked, form = await live(request), await form_of(request)
         known = filled(await asyncio.to_thread(_known, asked.served), form)
         told = None if any(field.error for field in known) else await told_of(asked, row_of(known))
         if is_fragment(request):
@@ -73,7 +75,7 @@ def model_routes(replica: Replica) -> list[Route]:
 
     async def why(request: Request) -> Response:
         """The waterfall to a form's answer."""
-        asked, form = live(request), await form_of(request)
+        asked, form = await live(request), await form_of(request)
         known = filled(await asyncio.to_thread(_known, asked.served), form)
         drawn = None if any(field.error for field in known) else await why_of(asked, row_of(known))
         return piece(request, "_why.html", title=asked.served.name, why=drawn)

@@ -15,7 +15,8 @@ SHADES = 4  # of the accent, for as many arms; then they repeat
 
 def traffic_routes(replica: Replica) -> list[Route]:
     async def one(request: Request) -> Response:
-        name = replica.live(request.path_params["name"]).served.name
+        name = str(request.path_params["name"])
+        replica.source(name)
         told = await asyncio.to_thread(replica.routing.told, name)
         shown = {"traffic": told, "arms": arms_of(told), "shades": SHADES}
         return piece(request, "_traffic.html", title=f"Traffic of {name}", **shown)

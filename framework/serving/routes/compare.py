@@ -10,7 +10,6 @@ from starlette.routing import Route
 from cluster.user_error import UserError
 from framework.serving.answer import answer, status_of
 from framework.serving.asking import body_of, heads_of, score, within
-from framework.serving.live import Live
 from framework.serving.replica import Replica
 from framework.serving.request import RequestError, Row, parse_json, rows_of
 from framework.serving.routes.guarded import guarded
@@ -26,7 +25,7 @@ def compare_routes(replica: Replica) -> list[Route]:
 
         async def work() -> dict[str, Any]:
             names, rows = await body_of(request, heads, _asked)
-            answered = await asyncio.gather(*(_answer(replica.live(name), rows) for name in names))
+            answered = await asyncio.gather(*(_answer(replica, name, rows) for name in names))
             return {
                 "models": {
                     name: {key: each[key] for key in ("version", "warnings")} for name, each in _zip(names, answered)
@@ -42,13 +41,14 @@ def compare_routes(replica: Replica) -> list[Route]:
     return [guarded("POST", "/api/v1/models/compare", compare, "predict")]
 
 
-async def _answer(live: Live, rows: list[Row]) -> Answer:
+async def _answer(replica: Replica, name: str, rows: list[Row]) -> Answer:
     """The model's answer. Raises RequestError naming the model that refuses the rows."""
+    live = await replica.opened(name)
     try:
         return await score(live, rows)
     except UserError as error:
         wait = getattr(error, "retry_after", None)
-        raise RequestError(f"{live.served.name}: {error}", status=status_of(error), retry_after=wait) from error
+        raise RequestError(f"{name}: {error}", status=status_of(error), retry_after=wait) from error
 
 
 def _asked(body: bytes) -> tuple[list[str], list[Row]]:

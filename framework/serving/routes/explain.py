@@ -16,7 +16,7 @@ from framework.serving.routes.guarded import guarded
 
 def explain_routes(replica: Replica) -> list[Route]:
     async def explain(request: Request) -> Response:
-        served, heads = replica.live(request.path_params["name"]).served, heads_of(request)
+        served, heads = (await replica.opened(request.path_params["name"])).served, heads_of(request)
 
         async def work() -> dict[str, Any]:
             return await explained(served, await body_of(request, heads, parse_explained))

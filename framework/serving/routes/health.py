@@ -12,11 +12,13 @@ from framework.serving.routes.guarded import guarded, unguarded
 
 def health_routes(replica: Replica) -> list[Route]:
     async def health(request: Request) -> Response:
-        return answer({"status": "ok", "models": sorted(replica.models)})
+        data = {"data": sorted(replica.data.makers)} if replica.data.makers else {}
+        return answer({"status": "ok", "models": replica.names(), **data})
 
     async def openapi(request: Request) -> Response:
-        served = [live.served for _, live in sorted(replica.models.items())]
-        return answer(document(served, secured=replica.tokens.asked_for))
+        live = {each.served.name: each.served for each in (*replica.shelf.in_memory(), *replica.models.values())}
+        served = [each for _, each in sorted(live.items())]
+        return answer(document(served, secured=replica.tokens.asked_for, further=replica.data.described()))
 
     return [
         unguarded("/healthz", health),

@@ -18,7 +18,7 @@ LENGTH = "inference-header-content-length"
 
 def inference_routes(replica: Replica) -> list[Route]:
     async def infer(request: Request) -> Response:
-        live, asked = _live(replica, request), list[Infer]()
+        live, asked = await _live(replica, request), list[Infer]()
         head = heads_of(request).get(LENGTH.encode())
 
         def read(body: bytes) -> list[Row]:
@@ -33,7 +33,7 @@ def inference_routes(replica: Replica) -> list[Route]:
         return Response(body, media_type="application/octet-stream", headers={LENGTH: str(length)})
 
     async def model(request: Request) -> Response:
-        served = _live(replica, request).served
+        served = (await _live(replica, request)).served
         told = {
             kind: [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in tensors]
             for kind, tensors in (("inputs", inputs_of(served)), ("outputs", outputs_of(served)))
@@ -42,7 +42,7 @@ def inference_routes(replica: Replica) -> list[Route]:
         return answer({"name": served.name, "versions": versions, "platform": "contenders", **told})
 
     async def model_ready(request: Request) -> Response:
-        return answer({"name": _live(replica, request).served.name, "ready": True})
+        return answer({"name": (await _live(replica, request)).served.name, "ready": True})
 
     async def server(request: Request) -> Response:
         return answer({"name": "contenders", "version": VERSION, "extensions": ["binary_tensor_data"]})
@@ -64,9 +64,9 @@ def inference_routes(replica: Replica) -> list[Route]:
     return routes
 
 
-def _live(replica: Replica, request: Request) -> Live:
+async def _live(replica: Replica, request: Request) -> Live:
     """The model that the address names. Raises RequestError (404) for another version than those that are served."""
-    live, wanted = replica.live(request.path_params["name"]), request.path_params.get("version")
+    live, wanted = await replica.opened(request.path_params["name"]), request.path_params.get("version")
     if wanted is not None and (arm := replica.routing.version(live.served.name, wanted)) is not None:
         return arm
     if wanted is not None and wanted != live.served.version:

@@ -42,7 +42,7 @@ def job_routes(replica: Replica) -> list[Route]:
 
     async def batch(request: Request) -> Response:
         name = request.path_params["name"]
-        replica.live(name)
+        replica.source(name)
         files = await body_of(request, heads_of(request), parse_files)
         source = replica.source(name)
         return _accepted(await asyncio.to_thread(desk.score, name, source, files))

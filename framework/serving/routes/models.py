@@ -15,15 +15,16 @@ from framework.serving.routes.guarded import guarded
 
 def model_routes(replica: Replica) -> list[Route]:
     async def listed(request: Request) -> Response:
-        return answer({"models": [summary(live.served) for _, live in sorted(replica.models.items())]})
+        models = [summary(live.served) for _, live in sorted(replica.models.items())]
+        return answer({"models": models, "on_demand": replica.shelf.told()})
 
     async def one(request: Request) -> Response:
-        served = replica.live(request.path_params["name"]).served
+        served = (await replica.opened(request.path_params["name"])).served
         return answer(await asyncio.to_thread(details, served))
 
     async def delete(request: Request) -> Response:
         name = request.path_params["name"]
-        check_idle(name, replica.configuration["models"])
+        check_idle(name, replica.sources())
         return answer(await asyncio.to_thread(remove, name))
 
     return [

@@ -16,7 +16,7 @@ ARROW = MEDIA_TYPE.encode()
 
 def predict_routes(replica: Replica) -> list[Route]:
     async def predict(request: Request) -> Response:
-        live = replica.live(request.path_params["name"])
+        live = await replica.opened(request.path_params["name"])
         heads = heads_of(request)
         arrow = heads.get(b"content-type", b"").startswith(ARROW)
         answered = await ask(replica, live, request, rows_of_stream if arrow else parse_rows)

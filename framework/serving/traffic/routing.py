@@ -90,8 +90,7 @@ class Routing:
     def meet(self, live: Live, rows: list[Row], heads: Mapping[bytes, bytes], request: str) -> Met:
         """The version that this request meets. live: the name's own model. request: its id, empty without one.
 
-        By its X-Routing-Key, else the key column of its first row, else its id, else in turn. Ray Serve hands out
-        random ids before we see a request: behind it one without an id meets an arm by chance, not in turn.
+        By its X-Routing-Key, else the key column of its first row, else the id that its client gave, else in turn.
         """
         split = self._splits.get(live.served.name)
         if split is None:

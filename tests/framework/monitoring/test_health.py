@@ -75,13 +75,35 @@ def test_what_drifts_fails_and_gets_worse_is_told(model, ask, live, tmp_path):
     turned = np.where(live["Attrition"].astype(str) == "Yes", "No", "Yes")
     post(tmp_path, live, turned)
     seen = monitor(model, tmp_path, rules=Rules(drifted=0.05), failing=True)
-    assert [each.rule for each in seen.alerts if each.rule != "answers"] == ["drifted", "errors", "seconds", "loss"]
+    assert [each.rule for each in seen.alerts if each.rule != "answers"] == [
+        "drifted",
+        "joint",
+        "errors",
+        "seconds",
+        "loss",
+    ]
     assert {"Age", "DistanceFromHome", "MonthlyIncome"} <= set(seen.drift.drifted)
     assert "30 of 570 requests failed" in str(seen)
     assert seen.exit_status == 3
     assert monitor(model, tmp_path, rules=Rules(drifted=0.05)).exit_status == 0
-    nothing = Rules(drifted=None, answers=False, errors=None, seconds=None, loss=None)
+    nothing = Rules(drifted=None, joint=None, answers=False, errors=None, seconds=None, loss=None)
     assert monitor(model, tmp_path, rules=nothing, failing=True).exit_status == 0
+
+
+def test_a_dependence_that_is_gone_is_told_though_no_column_has_moved(model, ask, live, tmp_path):
+    """Every column is shuffled by itself: each is as it was, and together they are people who cannot be."""
+    random = np.random.default_rng(0)
+    apart = pd.DataFrame({name: random.permutation(live[name].to_numpy()) for name in live.columns})
+    ask(tmp_path, apart)
+    seen = monitor(model, tmp_path, hours=24, failing=True)
+    assert seen.drift.drifted == ()
+    (alert,) = [each for each in seen.alerts if each.rule != "answers"]
+    assert (alert.rule, alert.value) == ("joint", seen.drift.joint.mmd)
+    assert alert.value > alert.limit == Rules().joint
+    assert "all columns together drifted: MMD" in str(seen)
+    assert seen.exit_status == 3
+    assert "joint" not in {each.rule for each in monitor(model, tmp_path, rules=Rules(joint=1.0)).alerts}
+    assert "joint" not in {each.rule for each in monitor(model, tmp_path, rules=Rules(joint=None)).alerts}
 
 
 def test_only_the_time_asked_for_is_looked_at(model, ask, live, tmp_path):

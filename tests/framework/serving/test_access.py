@@ -54,7 +54,7 @@ def ask(client: Client, role: str, method: str, path: str, body: Any = None) -> 
 def test_each_address_asks_for_its_roles(guarded: Client, method: str, path: str, opens: set[str]) -> None:
     let_in = {role for role in SECRETS if ask(guarded, role, method, path, {} if method == "POST" else None) != 403}
     assert let_in == opens
-    status, told = guarded.ask(method, path, authorization="Bearer guess")
+    status, told = guarded.ask(method, path)
     is_open = path in ("/healthz", "/v2/health/live")
     assert status == (200 if is_open else 401)
     assert is_open or set(told) == {"error"}

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from framework.serving.app import Application
+from framework.serving.identified import Identified, marking
 from framework.serving.observing import Observed
 from tests.framework.serving.http_client import Client, listen, sources
 
@@ -55,3 +58,29 @@ def test_refusals_bear_an_id_too(served: tuple[Client, Kept, Application]) -> No
     for path in ("/nowhere", "/api/v1/models/nobody", "/healthz"):
         heads = client.raw("GET", path, **{"X-Request-ID": "asked"})[1]
         assert heads["x-request-id"] == "asked"
+
+
+def test_an_id_that_ray_serve_has_handed_out_is_told_from_a_client_s_own() -> None:
+    """In the order in which Ray Serve puts its own around the application."""
+    from ray.serve._private.http_util import _apply_middlewares
+
+    seen: list[dict[str, Any]] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(dict(scope))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def answered(message: Message) -> None:
+        told.append(message)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    told: list[Message] = []
+    whole = _apply_middlewares(Identified(application, echo=False), marking())
+    for heads in ([], [(b"x-request-id", b"mine")]):
+        asyncio.run(whole({"type": "http", "headers": heads}, nothing, answered))
+    ids = [dict(scope["headers"])[b"x-request-id"] for scope in seen]
+    assert (len(ids[0]), ids[1]) == (36, b"mine")
+    assert [scope["handed_out"] for scope in seen] == [True, False]
+    assert [dict(message["headers"])[b"x-request-id"] for message in told] == ids  # what was told is what is logged

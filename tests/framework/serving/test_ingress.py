@@ -63,6 +63,42 @@ def test_its_statistics_are_bound_to_loopback_and_it_dies_with_its_parent() -> N
     shutil.rmtree(home)
 
 
+STARTING = """global
+    maxconn 10
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 1s
+    timeout server 1s
+frontend http_frontend
+    bind 127.0.0.1:{front}
+    default_backend default_backend
+backend default_backend
+    http-request return status 404 content-type text/plain lf-string "Path \\'%[path]\\' not found."
+"""
+
+
+def test_before_it_knows_of_a_replica_it_says_try_again_and_not_that_nothing_is_there() -> None:
+    settings = fast()
+    home = Path(settings["RAY_SERVE_HAPROXY_BINARY_PATH"]).parent
+    (front,) = free_ports(1)
+    config = home / "haproxy.cfg"
+    config.write_text(STARTING.format(front=front))
+    program = [settings["RAY_SERVE_HAPROXY_BINARY_PATH"], "-db", "-f", str(config)]
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as proxy:
+        try:
+            _wait_for(front)
+            connection = http.client.HTTPConnection("127.0.0.1", front, timeout=60)
+            connection.request("POST", "/api/v1/predict/cars", b"{}")
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert b"Try again" in answer.read()
+            connection.close()
+        finally:
+            proxy.kill()
+    shutil.rmtree(home)
+
+
 BACKEND = """global
     maxconn 10
 defaults

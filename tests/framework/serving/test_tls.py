@@ -76,6 +76,24 @@ def test_what_cannot_be_shown_gets_a_sentence(tmp_path: Path) -> None:
             certificate_of(pem, key)
 
 
+def test_on_a_cluster_https_goes_with_its_last_model_so_that_the_next_may_show_another_certificate(
+    cars: Path, ray_session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv(TOKEN, raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", ray_session.address)
+    pem, key = certificate(tmp_path, "first")
+    endpoint = serve(cars, name="cars", port=free_ports(1)[0], certificate=pem, key=key)
+    assert endpoint.predict(endpoint.example)["model"] == "cars"
+    folder = Path(str((deployment.configuration() or {})["folder"]))
+    assert folder.is_dir()
+    unserve("cars")
+    assert deployment.configuration() is None
+    assert not folder.exists()
+    with pytest.raises(ServingError, match="nothing answers"):
+        endpoint.predict(endpoint.example)
+
+
 def test_a_server_with_a_certificate_speaks_https_and_nothing_else(
     endpoint: Endpoint, shown: tuple[Path, Path]
 ) -> None:

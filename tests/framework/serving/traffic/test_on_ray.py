@@ -6,12 +6,10 @@ import json
 import os
 import signal
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 import ray
 
@@ -25,6 +23,7 @@ from framework.serving.traffic.conducting import NAME as CONDUCTOR
 from framework.serving.traffic.conducting import NAMESPACE
 from framework.serving.traffic.control import challenge, share_out, traffic
 from framework.serving.traffic.plan import Canary, TrafficError
+from tests.framework.serving.replicas import replicas, until
 from tests.framework.serving.traffic.conftest import NAME
 
 
@@ -64,23 +63,6 @@ def versions_met(endpoint: Endpoint, ids: list[str]) -> dict[str, str]:
     return {id: endpoint.predict(endpoint.example, request=id)["version"] for id in ids}
 
 
-def until(true: Callable[[], bool], seconds: float = 120) -> bool:
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.1)
-    return true()
-
-
-def replicas() -> set[int]:
-    """Ids of the processes that answer."""
-    found = set()
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "ray::ServeReplica:framework" in " ".join(process.cmdline()):
-                found.add(process.pid)
-    return found
-
-
 def expected(weights: dict[str, float], ids: list[str]) -> dict[str, str]:
     dealt = deal(weights)
     return {id: dealt.arm(bucket_of(id, NAME)) for id in ids}
@@ -97,8 +79,13 @@ def test_two_replicas_agree_and_weights_change_within_a_run_of_requests_that_all
     assert not failures
     assert replicas() == before
     assert len(before) == 2
-    met = collections.Counter(endpoint.predict(endpoint.example)["version"] for _ in range(200))
-    assert met["2"] == pytest.approx(120, abs=35)  # Ray Serve hands out ids at random: five standard deviations
+
+
+def test_requests_without_an_id_are_dealt_in_turn_to_within_one_percent(endpoint: Endpoint) -> None:
+    share_out(NAME, {"1": 40, "2": 60})
+    assert until(lambda: versions_met(endpoint, ["r1"]) == expected({"1": 40, "2": 60}, ["r1"]))
+    met = collections.Counter(endpoint.predict(endpoint.example)["version"] for _ in range(400))
+    assert met["2"] == pytest.approx(240, abs=5)  # a replica is 2.4 off at the most; by chance it would be some 10
 
 
 def test_the_counts_are_of_both_replicas(endpoint: Endpoint) -> None:
@@ -137,7 +124,7 @@ def mode() -> str:
 
 
 def versions_seen(endpoint: Endpoint, ids: list[str]) -> dict[str, str]:
-    """The same, while a replica that was killed may still be asked."""
+    """The same, while a replica may still be asked that was killed, or that deals by the plan before."""
     try:
         return versions_met(endpoint, ids)
     except ServingError:
@@ -164,7 +151,8 @@ def test_a_canary_that_refuses_what_the_champion_takes_is_taken_back(endpoint: E
     assert told["canary"]["why"].startswith("errors: ")
     assert all("unknown column" in status for status in statuses)
     assert told["arms"][1]["errors"] > 0 == told["arms"][0]["errors"]
-    assert until(lambda: {endpoint.predict(endpoint.example)["version"] for _ in range(6)} == {"1"})
+    # The other replica hears of it a moment later, and refuses until then.
+    assert until(lambda: set(versions_seen(endpoint, [f"later-{n}" for n in range(6)]).values()) == {"1"})
 
 
 def test_what_is_not_served_or_not_there_is_a_sentence(endpoint: Endpoint) -> None:

@@ -169,3 +169,25 @@ def test_a_model_from_a_folder_has_no_versions_to_share_between(serving: Serving
     assert status == 422
     assert "served from a folder" in told["error"]
     server.should_exit = True
+
+
+def test_four_arms_get_their_shares_to_within_one_percent_of_ten_thousand(serving: Serving, narrow: int) -> None:
+    shares = {"1": 55.0, "2": 25.0, "3": 15.0, str(narrow): 5.0}
+    body = {"arms": [{"version": version, "weight": weight} for version, weight in shares.items()]}
+    status, told = serving.put(body)
+    assert (status, told["mode"]) == (200, "split"), told
+    assert {arm["version"]: arm["weight"] for arm in told["arms"]} == shares
+    routing, live = serving.application.replica.routing, serving.application.replica.models[NAME]
+    by_id = collections.Counter(
+        routing.meet(live, [{}], {}, f"request {place}").live.served.version for place in range(10_000)
+    )
+    in_turn = collections.Counter(routing.meet(live, [{}], {}, "").live.served.version for place in range(10_000))
+    for version, share in shares.items():
+        assert in_turn[version] == pytest.approx(100 * share, abs=2)
+        assert by_id[version] == pytest.approx(100 * share, abs=150)  # by hash: three standard deviations
+    changed = {**shares, "2": 0.0, "3": 40.0}
+    kept = {place: routing.meet(live, [{}], {}, f"r{place}").live.served.version for place in range(500)}
+    assert serving.put({"arms": [{"version": v, "weight": w} for v, w in changed.items()]})[0] == 200
+    now = {place: routing.meet(live, [{}], {}, f"r{place}").live.served.version for place in range(500)}
+    assert {was for place, was in kept.items() if now[place] != was} == {"2"}  # nobody else changes versions
+    assert {now[place] for place, was in kept.items() if was == "2"} == {"3"}
