@@ -8,12 +8,18 @@ if TYPE_CHECKING:
     from federated.federated_tff import FederatedTFF as FederatedTFF
     from federated.local_only import LocalOnly as LocalOnly
     from federated.policy import Policy as Policy
+    from federated.trees.bagged_trees import BaggedTrees as BaggedTrees
+    from federated.trees.federated_trees import FederatedTrees as FederatedTrees
+    from federated.vertical.vertical_net import VerticalNet as VerticalNet
 
 HOMES = {
+    "BaggedTrees": "federated.trees.bagged_trees",
     "FederatedAverage": "federated.federated_average",
     "FederatedTFF": "federated.federated_tff",
+    "FederatedTrees": "federated.trees.federated_trees",
     "LocalOnly": "federated.local_only",
     "Policy": "federated.policy",
+    "VerticalNet": "federated.vertical.vertical_net",
 }
 __all__ = list(HOMES)
 

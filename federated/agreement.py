@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from federated.exchange import Exchange
-from federated.job import Job
+from federated.exchange import Exchange, FederationError
+from federated.job import AnyJob
 from federated.message import Message
-from federated.preparation import Preparation, prepare, schema_of
+from federated.preparation import Preparation, numbers_of, prepare, schema_of
+from federated.privacy.levels import RecordLevel
+from federated.privacy.noisy_statistics import cleaned, closer, first_edges, moments_from
+from federated.privacy.plan import PASSES, planned
 from federated.statistics import Moments, disagreeing, edges_of, join_categories, join_moments
 from framework.contenders.native import Native
 from framework.data.schema import Schema
@@ -18,7 +21,7 @@ from framework.data.schema import Schema
 class Agreement:
     """quorum: how many silos must agree. units: one that looks to be in other units is refused."""
 
-    def __init__(self, exchange: Exchange, job: Job, *, quorum: int, units: bool) -> None:
+    def __init__(self, exchange: Exchange, job: AnyJob, *, quorum: int, units: bool) -> None:
         self.exchange, self.job, self.quorum, self.units = exchange, job, quorum, units
 
     def reach(self) -> tuple[Preparation, dict[str, int]]:
@@ -33,15 +36,18 @@ class Agreement:
         while True:
             told = self._ask(Message("categories"), rows, expected="categories")
             schema = schema_of(self.job, join_categories([answer.facts["counts"] for answer in told.values()]))
+            if self._noisy:
+                agreed = self._measure_noisily(schema, rows)
+                break
             moments, histograms = self._measure(schema, rows)
             others = self._other_units(schema, moments, histograms) if self.units else {}
             if not others:
+                agreed = prepare(schema, moments, np.sum(list(histograms.values()), axis=0))
                 break
             for silo, why in others.items():
                 self.exchange.refused[silo] = why
                 self.exchange.note(0, silo, "refused", why)
             rows = {silo: count for silo, count in rows.items() if silo not in others}
-        agreed = prepare(schema, moments, np.sum(list(histograms.values()), axis=0))
         preparation = replace(agreed, run=secrets.token_hex(8))
         facts, groups = preparation.to_message()
         ready = self._ask(Message("prepare", facts=facts, groups=groups), rows, expected="ready")
@@ -54,6 +60,46 @@ class Agreement:
         asked = Message("histograms", groups={"moments": moments.to_arrays()})
         told = self._ask(asked, rows, expected="histograms")
         return moments, {silo: answer.groups["histograms"]["counts"] for silo, answer in told.items()}
+
+    @property
+    def _noisy(self) -> bool:
+        privacy = getattr(self.job, "privacy", None)
+        return isinstance(privacy, RecordLevel) and privacy.statistics > 0
+
+    def _measure_noisily(self, schema: Schema, rows: dict[str, int]) -> Preparation:
+        """From noisy counts alone, each pass closer to where the values are. No silo's units are looked at.
+
+        Raises FederationError where the noise is larger than all that there is of a quantity to predict.
+        """
+        asked = Message("moments", facts={"schema": schema.to_json()})
+        told = self._ask(asked, rows, expected="moments")
+        counts = np.sum([answer.groups["moments"]["counts"] for answer in told.values()], axis=0)
+        columns = [column for column, width in Native(schema).widths for _ in range(width)]
+        edges = first_edges(len(counts))
+        drowned: set[int] = set()
+        spread = self._spread(rows, numbers_of(Native(schema), schema.classes))
+        for _ in range(PASSES - 1):
+            edges, gone = closer(counts, edges, spread)
+            drowned |= set(gone)
+            asked = Message("histograms", groups={"cells": {"edges": edges}})
+            told = self._ask(asked, rows, expected="histograms")
+            counts = np.sum([answer.groups["histograms"]["counts"] for answer in told.values()], axis=0)
+        counts = cleaned(counts, spread, sorted(drowned))
+        if len(columns) in drowned:
+            raise FederationError(
+                f"nothing of {self.job.target!r} rises above the noise of the statistics: {sum(rows.values())} rows "
+                f"are too few for so small a share of epsilon. Raise it (statistics=), or declare what silos agree of "
+                f"their columns public with statistics=0."
+            )
+        if silent := [columns[place].name for place in sorted(drowned) if columns[place].kind != "category"]:
+            why = f"nothing of {', '.join(map(repr, silent))} rises above the noise"
+            self.exchange.note(0, "(all)", "discarded", why)
+        return prepare(schema, moments_from(counts, edges), counts, edges)
+
+    def _spread(self, rows: Mapping[str, int], columns: int) -> float:
+        """The standard deviation of the noise on a count of all silos together."""
+        noises = [planned(self.job, count).statistics for count in rows.values()]  # type: ignore[arg-type]
+        return float(np.sqrt(columns * np.sum(np.square(noises))))
 
     def _other_units(self, schema: Schema, moments: Moments, histograms: Mapping[str, np.ndarray]) -> dict[str, str]:
         """Silo → the sentence that refuses it."""

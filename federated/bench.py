@@ -15,6 +15,7 @@ from framework.data.frame import Frame
 if TYPE_CHECKING:
     import torch
 
+    from federated.privacy.noisy_steps import NoisySteps
     from framework.training.rows import Rows
 
 BLOCK = 4096  # rows that are answered at once
@@ -30,7 +31,10 @@ class Work:
 
 
 class Bench:
-    """kept: what stays in the silo between rounds, by name; strategies and the optimizer put it there."""
+    """kept: what stays in the silo between rounds, by name; strategies and the optimizer put it there.
+
+    private: makes every step where rows are to stay hidden; None: steps are plain ones.
+    """
 
     def __init__(
         self, silo: str, job: Job, preparation: Preparation, net: "torch.nn.Module", train: Frame, valid: Frame
@@ -41,6 +45,7 @@ class Bench:
         self.loss = encoder.loss(job.metric)
         self.train, self.valid = encoder.rows(train), encoder.rows(valid)
         self.kept: dict[str, Arrays] = {}
+        self.private: NoisySteps | None = None
         self.round = 0
 
     def change(
@@ -61,8 +66,14 @@ class Bench:
         return Work({"delta": {name: after[name] - start[name] for name in after}}, steps)
 
     def fine_tuned(self, start: Arrays, *, epochs: int) -> Arrays | None:
-        """The weights after the epoch that answers the validation rows best; None where that is none of them."""
+        """The weights after the epoch that answers the validation rows best; None where that is none of them.
+
+        With private steps they are those after the last epoch: choosing one would tell of the validation rows.
+        """
         self.load(start)
+        if self.private is not None:
+            self._learn(epochs, 0.0, start, None, "")
+            return self.weights()
         if not len(self.valid):
             self._learn(max(1, epochs // 2), 0.0, start, None, "")
             return self.weights()
@@ -106,11 +117,13 @@ class Bench:
         """The steps made. memory: whose moments of the optimizer are kept, where they are."""
         import torch
 
+        if self.private is not None:
+            return self.private.learn(self, epochs, pull=pull, towards=towards)
         plan = self.job.plan
         named = dict(self.net.named_parameters())
         anchors = {name: torch.from_numpy(np.array(towards[name])) for name in named} if pull else {}
         added = {name: torch.from_numpy(np.asarray(along[name], dtype=np.float32)) for name in named} if along else {}
-        engine = self._engine(list(named.values()))
+        engine = self.engine(list(named.values()))
         if plan.keep and memory:
             self._recall(engine, named, memory)
         seed = self._seed(memory, salt)
@@ -145,7 +158,8 @@ class Bench:
         places = torch.from_numpy(order.permutation(len(self.train)))
         return iter(places.split(self.job.plan.batch))
 
-    def _engine(self, parameters: "list[torch.nn.Parameter]") -> Any:
+    def engine(self, parameters: "list[torch.nn.Parameter]") -> Any:
+        """The plan's optimizer of these, fresh."""
         import torch
 
         plan = self.job.plan

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cluster.user_error import UserError
+from federated.secure_aggregation.identity import Identity, Registry
 from federated.silo import Silo, SiloHost, folder_name
 from federated.source import Source
 
@@ -37,11 +38,27 @@ class Channel(Protocol):
         ...
 
 
-class Direct:
-    """Silos in this very process, one after the other: for tests, and as the floor that Ray is measured against."""
+class SigningChannel(Channel, Protocol):
+    """registry: the public keys of silos that sign; none where no job is secure."""
 
-    def __init__(self, sources: Sequence[Source], folder: Path | None = None) -> None:
-        self._silos = {s.name: Silo(s, folder / folder_name(s.name) if folder else None) for s in sources}
+    @property
+    def registry(self) -> Registry: ...
+
+
+class Direct:
+    """Silos in this very process, one after the other: for tests, and as the floor that Ray is measured against.
+
+    identities: by silo, for secure jobs.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], folder: Path | None = None, identities: Mapping[str, Identity] | None = None
+    ) -> None:
+        known = identities or {}
+        self.registry = registry_of(known)
+        self._silos = {
+            s.name: Silo(s, folder / folder_name(s.name) if folder else None, known.get(s.name)) for s in sources
+        }
 
     @property
     def silos(self) -> tuple[str, ...]:
@@ -61,12 +78,13 @@ class Direct:
 class OnRay:
     """Silos in actors. hosts: silo → the handle of its host; handles travel, so a coordinator may be an actor too.
 
-    sources: silo → a reference to its source in the object store, inside a list, so that it is opened by the host
-    alone, at its first question: also by one that Ray has started anew.
+    sources: silo → references to its source and, where it has one, its identity in the object store, inside a list, so
+    that they are opened by the host alone, at its first question: also by one that Ray has started anew.
     """
 
     hosts: dict[str, Any] = field(repr=False)
     sources: dict[str, list[Any]] = field(repr=False)
+    registry: Registry = field(default_factory=dict, repr=False)
 
     @property
     def silos(self) -> tuple[str, ...]:
@@ -98,12 +116,19 @@ class OnRay:
 
 
 def start_hosts(
-    sources: Sequence[Source], *, hosts: int, folder: Path | None = None, cpus: float = 1.0, threads: int = 1
+    sources: Sequence[Source],
+    *,
+    hosts: int,
+    folder: Path | None = None,
+    cpus: float = 1.0,
+    threads: int = 1,
+    identities: Mapping[str, Identity] | None = None,
 ) -> tuple[OnRay, list[Any]]:
     """Actors that own these silos, dealt out to `hosts` of them in turn, and how they are reached.
 
-    folder: where each silo keeps its audit file and what survives its process; the same on every node. The caller
-    keeps what it gets, since the rows are its own, and ends the actors with `end_hosts`.
+    folder: where each silo keeps its audit file and what survives its process; the same on every node. identities: by
+    silo, for secure jobs. The caller keeps what it gets, since the rows are its own, and ends the actors with
+    `end_hosts`.
     """
     import ray
 
@@ -112,7 +137,14 @@ def start_hosts(
     where = str(folder) if folder else None
     made = [ray.remote(SiloHost).options(**options).remote(where, threads) for _ in range(min(hosts, len(sources)))]
     reached = {source.name: made[place % len(made)] for place, source in enumerate(sources)}
-    return OnRay(reached, {source.name: [ray.put(source)] for source in sources}), made
+    known = identities or {}
+    held = {s.name: [ray.put(part) for part in (s, known.get(s.name)) if part is not None] for s in sources}
+    return OnRay(reached, held, registry_of(known)), made
+
+
+def registry_of(identities: Mapping[str, Identity]) -> Registry:
+    """The public keys that all of these know of one another; none where there are none."""
+    return next((identity.registry for identity in identities.values()), {})
 
 
 def end_hosts(actors: Sequence[Any]) -> None:

@@ -1,7 +1,7 @@
 """Silos versus pooled: every method on the rows that each silo kept back, over paired seeds."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,12 +41,13 @@ class SiloScore:
 
 @dataclass(frozen=True)
 class MethodScore:
-    """A method over all seeds: R² over all kept rows together, the mean and the worst silo's RMSE, and the share of
-    the way from `local` to `pooled` that it goes in mean RMSE (None where there is no such way)."""
+    """A method over all seeds: R² over all kept rows together, its spread between seeds (None for a single one), the
+    mean and the worst silo's RMSE, and the share of the way from `local` to `pooled` that it goes in mean RMSE (None
+    where there is no such way)."""
 
     method: str
     r2: float
-    r2_spread: float
+    r2_spread: float | None
     mean_rmse: float
     worst_rmse: float
     gap: float | None
@@ -54,28 +55,29 @@ class MethodScore:
 
 @dataclass(frozen=True)
 class SiloComparison:
-    """silos: a score for each silo, method and seed. pooled_r2: method → R² over all kept rows together, by seed."""
+    """silos: a score for each silo, method and seed. pooled_r2: method → R² over all kept rows together, by seed.
+
+    local, pooled: the methods between which the gap is told; between: method → its own two, where they are others.
+    """
 
     target: str
     silos: list[SiloScore] = field(repr=False)
     pooled_r2: dict[str, list[float]]
     local: str
     pooled: str
+    between: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[MethodScore]:
         """In the order they were given."""
         found = {method: self._rmse(method) for method in self.pooled_r2}
-        way = None
-        if self.local in found and self.pooled in found:
-            way = found[self.local][0] - found[self.pooled][0]
         return [
             MethodScore(
                 method,
                 float(np.mean(r2)),
-                float(np.std(r2, ddof=1)) if len(r2) > 1 else 0.0,
+                float(np.std(r2, ddof=1)) if len(r2) > 1 else None,
                 *found[method],
-                (found[self.local][0] - found[method][0]) / way if way is not None and way > 0 else None,
+                self._gap(method, {name: rmse for name, (rmse, _) in found.items()}),
             )
             for method, r2 in self.pooled_r2.items()
         ]
@@ -85,18 +87,20 @@ class SiloComparison:
         lines = [head, "-" * len(head)]
         for each in self.methods:
             gap = "" if each.gap is None else f"{each.gap:.0%}"
-            r2 = f"{each.r2:.4f} ± {each.r2_spread:.4f}"
+            r2 = f"{each.r2:.4f}" + ("" if each.r2_spread is None else f" ± {each.r2_spread:.4f}")
             lines.append(f"{each.method:24} {r2:>15} {each.mean_rmse:12.5g} {each.worst_rmse:12.5g} {gap:>11}")
         seeds, silos = len({score.seed for score in self.silos}), len({score.silo for score in self.silos})
-        lines.append(f"{self.target}: {silos} silos, {seeds} seed(s); RMSE of a silo's own kept rows; ± between seeds")
+        spread = "; ± between seeds" if seeds > 1 else ": no spread is known"
+        lines.append(f"{self.target}: {silos} silos; RMSE of a silo's own kept rows; {seeds} seed(s){spread}")
         return "\n".join(lines)
 
     def figure(self) -> "Figure":
         """Each method's RMSE on each silo, the mean of the seeds, a point each; the bar is their mean."""
         from framework.figures import BLUE, INK, canvas
 
-        figure, axes = canvas("Silos versus pooled", f"RMSE of {self.target} on each silo", "", (7.4, 4.6))
         names = list(self.pooled_r2)
+        size = (7.4, 2.2 + 0.3 * len(names))
+        figure, axes = canvas("Silos versus pooled", f"RMSE of {self.target} on each silo", "", size)
         for place, method in enumerate(names):
             rmse = list(self._by_silo(method).values())
             axes.scatter(rmse, np.full(len(rmse), place), s=18, color=BLUE, alpha=0.45, lw=0)
@@ -120,6 +124,12 @@ class SiloComparison:
             self.figure().savefig(part, format="svg")
             part.replace(Path(out) / "silos.svg")
 
+    def _gap(self, method: str, rmse: Mapping[str, float]) -> float | None:
+        local, pooled = self.between.get(method, (self.local, self.pooled))
+        if local not in rmse or pooled not in rmse or not rmse[local] > rmse[pooled]:
+            return None
+        return (rmse[local] - rmse[method]) / (rmse[local] - rmse[pooled])
+
     def _by_silo(self, method: str) -> dict[str, float]:
         """Silo → the mean RMSE of its seeds."""
         told: dict[str, list[float]] = {}
@@ -142,10 +152,11 @@ def compare_on_silos(
     seeds: Sequence[int],
     local: str,
     pooled: str,
+    between: Mapping[str, tuple[str, str]] | None = None,
 ) -> SiloComparison:
     """Fits every contender on the same splits, one for each seed, and scores it on each silo's own test rows.
 
-    local, pooled: the methods between which the gap is told. Raises ComparisonError for classes, and for no seed.
+    local, pooled, between: as in `SiloComparison`. Raises ComparisonError for classes, and for no seed.
     """
     if not seeds:
         raise ComparisonError("no seed was asked for; at least 1 is needed (--seeds).")
@@ -162,7 +173,7 @@ def compare_on_silos(
             together[contender.name].append(_r2(split.test.y, told) or 0.0)
             scores += _scores(split, silo, contender.name, told)
             log.info("seed %d: %s: R² %.4f", seed, contender.name, together[contender.name][-1])
-    return SiloComparison(target, scores, together, local, pooled)
+    return SiloComparison(target, scores, together, local, pooled, between or {})
 
 
 def _scores(split: Split, silo: str, method: str, told: np.ndarray) -> list[SiloScore]:

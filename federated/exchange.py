@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from cluster.user_error import UserError
 from federated.channel import Channel, LostSiloError, Ticket
-from federated.job import Job
+from federated.job import AnyJob
 from federated.message import BoundaryError, Message
 from federated.preparation import Preparation
 
@@ -37,7 +37,7 @@ class Happening:
 class Exchange:
     """preparation: once it is agreed, a silo whose process is a new one is asked to join again and given it."""
 
-    def __init__(self, channel: Channel, seconds: float, deadline: float, job: Job) -> None:
+    def __init__(self, channel: Channel, seconds: float, deadline: float, job: AnyJob) -> None:
         """seconds: that a question waits for its answers; deadline: in seconds of time.time(), for all questions."""
         self.channel, self.seconds, self.deadline = channel, seconds, deadline
         self.preparation: Preparation | None = None
@@ -50,11 +50,18 @@ class Exchange:
 
     def ask(self, question: Message, silos: Sequence[str], *, expected: str) -> dict[str, Message]:
         """The answers that came in time, by silo. Those of another kind, or that cannot be read, are left out."""
+        return self._ask(dict.fromkeys(silos, question.to_bytes()), question.round, expected)
+
+    def ask_each(self, questions: Mapping[str, Message], *, expected: str) -> dict[str, Message]:
+        """As `ask`, each silo a question of its own, all of one round."""
+        wholes = {silo: question.to_bytes() for silo, question in questions.items()}
+        return self._ask(wholes, next((question.round for question in questions.values()), 0), expected)
+
+    def _ask(self, wholes: Mapping[str, bytes], round_: int, expected: str) -> dict[str, Message]:
         until = min(time.time() + self.seconds, self.deadline)
-        self._collect(question.round)
-        asked = [silo for silo in silos if silo not in self._late and silo not in self.refused]
-        whole = question.to_bytes()
-        chains = {silo: self._chain(whole, back=silo in self._lost) for silo in asked}
+        self._collect(round_)
+        asked = [silo for silo in wholes if silo not in self._late and silo not in self.refused]
+        chains = {silo: self._chain(wholes[silo], back=silo in self._lost) for silo in asked}
         tickets: dict[str, Ticket] = {}
         for first in dict.fromkeys(chain[0] for chain in chains.values()):
             tickets |= self._send([silo for silo in asked if chains[silo][0] == first], first)
@@ -62,16 +69,16 @@ class Exchange:
         tries = dict.fromkeys(asked, 1)
         while tickets and (left := until - time.time()) > 0:
             for silo in self.channel.wait(tickets, left):
-                answer = self._take(silo, tickets.pop(silo), question.round)
+                answer = self._take(silo, tickets.pop(silo), round_)
                 if answer is None:
                     self._lost.add(silo)
                     if tries[silo] < TRIES:
                         tries[silo] += 1
-                        chains[silo] = self._chain(whole, back=True)
+                        chains[silo] = self._chain(wholes[silo], back=True)
                         tickets |= self._send([silo], chains[silo][0])
                     continue
-                if answer.kind in ("refusal", "failure"):
-                    self._refuse(question.round, silo, answer)
+                if answer.kind in ("refusal", "failure", "withdrawn"):
+                    self._refuse(round_, silo, answer)
                     continue
                 chains[silo].pop(0)
                 if chains[silo]:
@@ -79,11 +86,11 @@ class Exchange:
                     continue
                 if silo in self._lost:
                     self._lost.discard(silo)
-                    self.note(question.round, silo, "returned")
-                if answer.kind == expected and answer.round == question.round:
+                    self.note(round_, silo, "returned")
+                if answer.kind == expected and answer.round == round_:
                     answers[silo] = answer
         for silo in tickets:
-            self.note(question.round, silo, "late", f"no answer in {self.seconds:g} s")
+            self.note(round_, silo, "late", f"no answer in {self.seconds:g} s")
         self._late |= tickets
         return answers
 
@@ -97,17 +104,20 @@ class Exchange:
         """Raises FederationError naming those that did not answer, each with what happened to it."""
         if answered >= quorum:
             return
+        raise FederationError(
+            f"{answered} silo(s) answered in round {round_}, and {quorum} are needed ({self.reasons(round_)}). Wait "
+            f"for them, or ask for a smaller quorum."
+        )
+
+    def reasons(self, round_: int) -> str:
+        """What happened to silos that did not answer in this round, of at most five."""
         why = dict(self.refused)
         why |= {
             happening.silo: str(happening.why or happening.what)
             for happening in self.happenings
             if happening.round == round_
         }
-        told = "; ".join(f"{silo}: {reason}" for silo, reason in list(why.items())[:5]) or "nobody knows why"
-        raise FederationError(
-            f"{answered} silo(s) answered in round {round_}, and {quorum} are needed ({told}). Wait for them, or ask "
-            f"for a smaller quorum."
-        )
+        return "; ".join(f"{silo}: {reason}" for silo, reason in list(why.items())[:5]) or "nobody knows why"
 
     def _chain(self, whole: bytes, *, back: bool) -> list[bytes]:
         """What a silo is told, one after the other: before the question, where it is back, what it has missed."""

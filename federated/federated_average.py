@@ -12,12 +12,16 @@ from federated.channel import Direct, end_hosts, start_hosts
 from federated.dealt import deal, silo_column
 from federated.job import Job, LocalPlan, Optimizer
 from federated.policy import USUAL, Policy
+from federated.privacy.levels import Privacy, SiloLevel
+from federated.privacy.promise import Promise, few_silos, hidden, kept_by
 from federated.rounds import Coordinator, CoordinatorActor, Outcome, Terms
+from federated.secure_aggregation.identity import Identity, found
 from federated.silo_model import SiloModel
 from federated.strategies import Strategy
 from federated.strategies.fedadam import FedAdam
 from federated.strategies.finetuned import FineTuned
 from framework.contender import Context, Model
+from framework.data.column import ColumnKind
 from framework.data.frame import Fold
 from framework.problem import Kind
 
@@ -43,6 +47,11 @@ class FederatedAverage:
 
     shape: of the net, as pairs; None: as `SHAPES` has it. rounds, patience: at most, and without gain on the silos' own
     validation rows.
+    secure: secure aggregation: the coordinator learns sums of updates and of scores, and no silo's own; three silos or
+    more have to stay in a round. Weights fitted to single silos stay with them then, and all are answered by the common
+    ones. Strategies that look at single updates are refused.
+    privacy: differential privacy of the silos' rows (`RecordLevel`) or of silos as a whole (`SiloLevel`); no validation
+    rows are looked at then, and all rounds are made that it allows. Its noise is a secret: no two fits are alike.
     epochs … clip: of a silo between two exchanges, see `LocalPlan`. hosts: actors that own the silos; 0: the fit's own
     process does. quorum: the share of the silos with rows enough that must answer a round; round_seconds: when it ends
     without the others. audit: a folder where each silo writes what left it; none by default.
@@ -65,6 +74,8 @@ class FederatedAverage:
     round_seconds: float = 600.0
     policy: Policy = USUAL
     audit: str | None = None
+    secure: bool = False
+    privacy: Privacy | None = None
     name: str = "federated"
     cpus: float = 1.0  # of each host
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
@@ -77,21 +88,25 @@ class FederatedAverage:
 
     def fit(self, fold: Fold, context: Context) -> SiloModel:
         """Raises DealError where there are no silos, FederationError when too few of them take part."""
-        job = self.job(fold, context.seed)
         sources = deal(fold, self.policy)
-        able = sum(len(source.train) >= self.policy.minimum_rows for source in sources)
-        quorum = max(2, round(self.quorum * able))
+        able = [source.name for source in sources if len(source.train) >= self.policy.minimum_rows]
+        job = self.job(fold, context.seed, silos=len(able))
+        identities = found(able) if self.secure else {}
+        quorum = max(2, round(self.quorum * len(able)))
         patience = self.patience if len(fold.valid) else 0
         terms = Terms(quorum, self.round_seconds, context.deadline, patience)
         with _folder(context) as folder:
             if self.hosts:
-                outcome = self._on_ray(sources, job, terms, folder, context)
+                outcome = self._on_ray(sources, identities, job, terms, folder, context)
             else:
                 audit = Path(self.audit) if self.audit else None
-                outcome = Coordinator(Direct(sources, audit), job, terms, folder).run()
+                outcome = Coordinator(Direct(sources, audit, identities), job, terms, folder).run()
                 _report(context, outcome.scores)
+        if self.secure and self.strategy.personalises:
+            context.remark(f"{self.name}: weights fitted to single silos stay with them (secure)")
         for happening in outcome.happenings:
             context.remark(f"{self.name}: {happening}")
+        promise = self._promise(job, outcome, context)
         return SiloModel(
             outcome.preparation.encoder,
             outcome.preparation.quantiles,
@@ -102,23 +117,46 @@ class FederatedAverage:
             outcome.parts,
             outcome.members,
             outcome.rounds,
+            promise.to_facts() if promise else None,
         )
 
-    def job(self, fold: Fold, seed: int) -> Job:
-        """What the silos are asked. Raises JobError or StrategyError for settings that contradict one another."""
+    def job(self, fold: Fold, seed: int, *, silos: int = 0) -> Job:
+        """What the silos are asked. silos: how many have rows enough.
+
+        Raises JobError, StrategyError or PrivacyError for settings that contradict one another.
+        """
         columns = tuple((column.name, column.kind) for column in fold.schema.columns if column.kind != "text")
+        labels = tuple(str(label) for label in fold.classes)
+        return self.job_of(str(fold.problem.target), fold.problem.metric, columns, labels, seed, silos=silos)
+
+    def job_of(
+        self,
+        target: str,
+        metric: str,
+        columns: tuple[tuple[str, ColumnKind], ...],
+        labels: tuple[str, ...],
+        seed: int,
+        *,
+        silos: int = 0,
+    ) -> Job:
+        """The same where no fold is at hand. columns: the features' names and kinds; labels: none for a quantity."""
+        strategy, rounds = self.strategy, self.rounds
+        if isinstance(self.privacy, SiloLevel):
+            strategy, rounds = hidden(self.strategy, self.privacy, silos=silos, rounds=self.rounds)
         plan = LocalPlan(self.epochs, self.batch, self.rate, self.weight_decay, self.optimizer, self.clip, self.keep)
         return Job(
-            str(fold.problem.target),
-            fold.problem.metric,
+            target,
+            metric,
             columns,
-            tuple(str(label) for label in fold.classes),
-            self.strategy,
+            labels,
+            strategy,
             self.net,
             dict(SHAPES[self.net] if self.shape is None else self.shape),
             plan,
-            self.rounds,
+            rounds,
             seed,
+            self.secure,
+            self.privacy,
         )
 
     def settled(self, model: Model) -> "FederatedAverage":
@@ -126,7 +164,27 @@ class FederatedAverage:
             return self
         return replace(self, rounds=max(1, model.rounds), patience=0)
 
-    def _on_ray(self, sources: list[Any], job: Job, terms: Terms, folder: Path, context: Context) -> Outcome:
+    def _promise(self, job: Job, outcome: Outcome, context: Context) -> Promise | None:
+        """What the fit can say of its privacy, which is remarked too."""
+        if self.privacy is None:
+            return None
+        promise = kept_by(job, outcome.rows, outcome.rounds, Path(self.audit) if self.audit else None)
+        if outcome.rounds < self.rounds:
+            context.remark(f"{self.name}: it made {outcome.rounds} of {self.rounds} rounds")
+        if isinstance(self.privacy, SiloLevel) and (few := few_silos(job)):
+            context.remark(f"{self.name}: {few}")
+        context.remark(f"{self.name}: {promise}")
+        return promise
+
+    def _on_ray(
+        self,
+        sources: list[Any],
+        identities: dict[str, Identity],
+        job: Job,
+        terms: Terms,
+        folder: Path,
+        context: Context,
+    ) -> Outcome:
         import ray
 
         from cluster.connect import connect
@@ -134,7 +192,12 @@ class FederatedAverage:
         connect()
         audit = Path(self.audit) if self.audit else folder / "silos"
         channel, actors = start_hosts(
-            sources, hosts=self.hosts, folder=audit, cpus=self.cpus, threads=max(1, int(self.cpus))
+            sources,
+            hosts=self.hosts,
+            folder=audit,
+            cpus=self.cpus,
+            threads=max(1, int(self.cpus)),
+            identities=identities,
         )
         # Restarted, it goes on from its checkpoint: Ray asks it to run once more.
         options = {"num_cpus": 0, "max_concurrency": 2, "max_restarts": COORDINATOR_RESTARTS}

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from cluster.wire import Arrays, Facts
-from federated.job import Job
+from federated.job import AnyJob, Job
 from federated.statistics import Counts, Moments, edges_of, quantiles_of
 from framework.contenders.native import Native
 from framework.contenders.net_rows import NetRows
@@ -56,7 +56,7 @@ class Preparation:
         return cls(Schema.from_json(facts["schema"]), target, groups["preparation"]["quantiles"].copy(), facts["run"])
 
 
-def schema_of(job: Job, counts: Counts) -> Schema:
+def schema_of(job: AnyJob, counts: Counts) -> Schema:
     """The job's columns with the categories that some silo has named.
 
     A category that no silo has often enough is unknown to the model: rows with it count as missing there.
@@ -68,10 +68,12 @@ def schema_of(job: Job, counts: Counts) -> Schema:
     return Schema(columns, job.labels)
 
 
-def prepare(schema: Schema, moments: Moments, histogram: np.ndarray) -> Preparation:
-    """moments, histogram: of the encoded columns, and after them, for a quantity, of the answers."""
+def prepare(schema: Schema, moments: Moments, histogram: np.ndarray, edges: np.ndarray | None = None) -> Preparation:
+    """moments, histogram: of the encoded columns, and after them, for a quantity, of the answers. edges: of the
+    histogram's cells; None: as the moments have them."""
     encoder = Native(schema)
-    shares = quantiles_of(histogram, edges_of(moments.mean, moments.deviation), SHARES)
+    edges = edges_of(moments.mean, moments.deviation) if edges is None else edges
+    shares = quantiles_of(histogram, edges, SHARES)
     coded = np.array(encoder.categorical, dtype=bool)
     table = np.where(coded[:, None], 0.0, shares[: encoder.width]).T
     target = Target()
@@ -89,3 +91,8 @@ def measured(encoder: Native, rows: Any, y: np.ndarray, labels: Mapping[str, int
     matrix = np.array(encoder.matrix(rows), dtype=np.float64)
     matrix[:, np.array(encoder.categorical, dtype=bool)] = np.nan
     return matrix if labels else np.column_stack([matrix, y])
+
+
+def numbers_of(encoder: Native, labels: tuple[str, ...]) -> int:
+    """How many columns of `measured` may hold values: the numbers', and the answers' of a quantity."""
+    return encoder.categorical.count(False) + (not labels)

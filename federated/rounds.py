@@ -11,17 +11,21 @@ import numpy as np
 from cluster.wire import Arrays
 from federated.agreement import Agreement
 from federated.bench import fresh
-from federated.channel import Channel
+from federated.channel import SigningChannel
 from federated.exchange import Exchange, FederationError, Happening
 from federated.job import Job
 from federated.message import Message
 from federated.preparation import Preparation
+from federated.privacy.plan import rounds_within
+from federated.secure_aggregation.contribution import Contribution
+from federated.secure_aggregation.secure_sum import SecureSum
 from federated.strategies import Server
 from federated.update import SiloError, Update
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "coordinator.bin"
+SUM = ""  # whose score it is where no silo's own is told
 SPARE_SHARE = 0.1  # of the time, kept for what follows the last round
 
 
@@ -66,11 +70,12 @@ class Coordinator:
     folder: for its checkpoint; one of the same job that lies there is gone on with.
     """
 
-    def __init__(self, channel: Channel, job: Job, terms: Terms, folder: Path) -> None:
+    def __init__(self, channel: SigningChannel, job: Job, terms: Terms, folder: Path) -> None:
         self._job, self._terms = job, terms
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / CHECKPOINT
         self._exchange = Exchange(channel, terms.round_seconds, terms.deadline, job)
+        self._registry = channel.registry
         self._preparation: Preparation | None = None
         self._rows: dict[str, int] = {}
         self._losses: dict[str, tuple[float, float]] = {}  # silo → its last validation loss, and the rows it is of
@@ -92,7 +97,8 @@ class Coordinator:
             self._checkpoint()
         self._exchange.preparation = self._preparation
         began, first = time.time(), self._done
-        while self._done < self._job.rounds and not self._stale() and not self._late(began, first):
+        planned = rounds_within(self._job, self._rows)
+        while self._done < planned and not self._stale() and not self._late(began, first):
             self._round()
             self._checkpoint()
         self._last_look()
@@ -106,8 +112,15 @@ class Coordinator:
         number = self._done + 1
         server = self._held()
         asked = Message("train", round=number, groups=self._job.strategy.send(server))
+        updates = [self._summed(asked, server)] if self._job.secure else self._single(asked, server)
+        self._look()
+        self._server = self._job.strategy.combine(server, updates)
+        self._done = number
+
+    def _single(self, asked: Message, server: Server) -> list[Update]:
+        """Each silo's own update."""
+        number, updates = asked.round, []
         answers = self._exchange.ask(asked, list(self._rows), expected="update")
-        updates = []
         for silo in sorted(answers):
             told = answers[silo].facts
             try:
@@ -121,9 +134,22 @@ class Coordinator:
             self._heard(silo, answers[silo])
             updates.append(update)
         self._exchange.check_quorum(len(updates), self._terms.quorum, number)
-        self._look()
-        self._server = self._job.strategy.combine(server, updates)
-        self._done = number
+        return updates
+
+    def _summed(self, asked: Message, server: Server) -> Update:
+        """The mean of the silos' updates, of which none is seen: one update for all of them."""
+        mean, silos = self._sum(asked, server.weights)
+        self._exchange.check_quorum(len(silos), self._terms.quorum, asked.round)
+        update = Update(f"the sum of {len(silos)}", mean.rows, 1, {"delta": mean.delta})
+        update.check(server.weights)
+        return update
+
+    def _sum(self, asked: Message, like: Arrays) -> tuple[Contribution, list[str]]:
+        assert self._preparation is not None  # agreed on before
+        mean, silos = SecureSum(self._exchange, self._registry, self._rows, self._preparation.run).ask(asked, like)
+        if mean.valid_rows > 0:
+            self._losses = {SUM: (mean.loss, mean.valid_rows)}
+        return mean, silos
 
     def _held(self) -> Server:
         assert self._server is not None  # agreed or resumed
@@ -140,7 +166,7 @@ class Coordinator:
 
     def _look(self) -> None:
         """Scores the model as it was sent out: by every silo's last word on it, so that one that is late now does not
-        move the score."""
+        move the score. A secure job is scored by the silos that are in its sum."""
         if not self._losses:
             return
         losses, rows = np.array(list(self._losses.values())).T
@@ -151,11 +177,22 @@ class Coordinator:
     def _last_look(self) -> None:
         if self._losses:
             asked = Message("evaluate", round=self._done, groups=self._job.strategy.send(self._held()))
-            for silo, answer in self._exchange.ask(asked, list(self._rows), expected="score").items():
-                self._heard(silo, answer)
-            self._look()
+            if self._job.secure:
+                self._score_together(asked)
+            else:
+                for silo, answer in self._exchange.ask(asked, list(self._rows), expected="score").items():
+                    self._heard(silo, answer)
+                self._look()
         if self._best is None:
             self._best, self._best_round = self._server, self._done
+
+    def _score_together(self, asked: Message) -> None:
+        try:
+            self._sum(asked, {})
+        except FederationError as error:  # the model before it stands
+            log.warning("federation: the last model is not scored. %s", error)
+            return
+        self._look()
 
     def _stale(self) -> bool:
         looked = self._done - 1  # the last round whose model has been scored
@@ -174,7 +211,7 @@ class Coordinator:
         assert self._preparation is not None
         parts: dict[str, Arrays] = {}
         members: dict[str, str] = {}
-        if self._job.strategy.personalises:
+        if self._job.strategy.personalises and not self._job.secure:
             asked = Message("personal", round=self._done + 1, groups=self._job.strategy.send(self._best))
             for silo, answer in self._exchange.ask(asked, list(self._rows), expected="personal").items():
                 if part := answer.facts["part"]:
@@ -259,7 +296,7 @@ class CoordinatorActor:
     def __init__(self) -> None:
         self._coordinator: Coordinator | None = None
 
-    def run(self, channel: Channel, job: Job, terms: Terms, folder: Path) -> Outcome:
+    def run(self, channel: SigningChannel, job: Job, terms: Terms, folder: Path) -> Outcome:
         """As `Coordinator.run`."""
         self._coordinator = Coordinator(channel, job, terms, folder)
         return self._coordinator.run()

@@ -4,7 +4,7 @@ import logging
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,17 @@ import pandas as pd
 from cluster.wire import Arrays, Facts
 from federated.audit import Audit
 from federated.bench import Bench, travelling
-from federated.job import Job
+from federated.job import AnyJob, Job
 from federated.message import Message
 from federated.policy import PolicyError
-from federated.preparation import Preparation, measured
+from federated.preparation import Preparation, measured, numbers_of
+from federated.privacy.guard import Guard
+from federated.privacy.levels import PrivacyError, RecordLevel
+from federated.secure_aggregation.contribution import Contribution, limited
+from federated.secure_aggregation.identity import Identity
+from federated.secure_aggregation.member import Member, without_rules
+from federated.secure_aggregation.participant import WithdrawnError
+from federated.secure_aggregation.summable import bound
 from federated.source import Source, SourceError
 from federated.statistics import Moments, categories_of, edges_of, histogram_of, moments_of
 from federated.strategies import StrategyError
@@ -30,7 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUDIT, KEPT = "audit.jsonl", "kept.bin"
-QUESTIONS = frozenset({"join", "categories", "moments", "histograms", "prepare", "train", "evaluate", "personal"})
+SUMMING = frozenset({"share", "mask", "consent", "unmask"})  # what follows "train" and "evaluate" in a secure job
+QUESTIONS = SUMMING | {"join", "categories", "moments", "histograms", "prepare", "train", "evaluate", "personal"}
 Told = tuple[str, Facts, dict[str, Arrays]]  # kind, facts, groups
 
 
@@ -47,11 +55,14 @@ class Silo:
     silo is undone first, so that no round counts twice.
 
     folder: of the silo's own: its audit file, and what it keeps between rounds, for a successor after a crash.
-    None: it writes nothing and a successor begins anew.
+    None: it writes nothing and a successor begins anew. identity: for secure jobs, which it refuses without one.
     """
 
-    def __init__(self, source: Source, folder: Path | None = None) -> None:
+    questions: ClassVar[frozenset[str]] = QUESTIONS
+
+    def __init__(self, source: Source, folder: Path | None = None, identity: Identity | None = None) -> None:
         self._source = source
+        self._member = Member(identity) if identity is not None else None
         self._folder = folder
         self._audit: Audit | None = None
         if folder is not None:
@@ -62,6 +73,7 @@ class Silo:
         self._stopping: Frame | None = None  # to stop by
         self._encoder: Native | None = None
         self._bench: Bench | None = None
+        self._guard: Guard | None = None  # of jobs with record-level privacy
         self._before: dict[str, Arrays] = {}
         self._begun = 0  # the last round that was trained
         self._run = ""  # the federation that this is of
@@ -71,12 +83,15 @@ class Silo:
         its text could hold a value."""
         asked = Message.from_bytes(request)
         try:
-            if asked.kind not in QUESTIONS:
+            if asked.kind not in self.questions:
                 raise UnknownQuestionError(asked.kind)
             kind, facts, groups = getattr(self, f"_{asked.kind}")(asked)
             told = Message(kind, self._source.name, asked.round, facts, groups)
-            told.check_leaving(self._shapes())
-        except (PolicyError, SourceError, StrategyError) as error:
+            told.check_leaving(self._shapes(), secure=self._bench is not None and self._bench.job.secure)
+        except WithdrawnError as error:
+            log.warning("round %d: %s", asked.round, error)
+            told = Message("withdrawn", self._source.name, asked.round, {"reason": str(error)})
+        except (PolicyError, PrivacyError, SourceError, StrategyError) as error:
             told = Message("refusal", self._source.name, asked.round, {"reason": str(error)})
         except Exception as error:  # the silo's own border
             log.exception("silo %r failed at %r", self._source.name, asked.kind)
@@ -91,6 +106,11 @@ class Silo:
         job = Job.from_facts(asked.facts["job"])
         train, valid = self._source.rows(job)
         self._source.policy.check(job, silo=self._source.name, rows=len(train))
+        if job.secure and self._member is None:
+            raise PolicyError(f"silo {self._source.name!r} has no key to sign with, which secure aggregation needs.")
+        self._guard = None
+        if isinstance(job.privacy, RecordLevel):
+            self._guard = Guard(job, self._source.name, self._source.policy, train, self._folder)
         self._job, self._rows, self._stopping = job, train, valid
         return "joined", {"rows": len(train)}, {}
 
@@ -98,6 +118,8 @@ class Silo:
         job, train = self._asked_for()
         named = [name for name, kind in job.columns if kind == "category"]
         columns = {name: _texts(train.X[name]) for name in named}
+        if self._guard is not None and self._guard.covers_statistics:
+            return "categories", {"counts": self._guard.categories(columns, asked), "others": {}}, {}
         counts, others = categories_of(columns, self._least)
         return "categories", {"counts": counts, "others": others}, {}
 
@@ -105,25 +127,35 @@ class Silo:
         job, train = self._asked_for()
         self._encoder = Native(Schema.from_json(asked.facts["schema"]))
         matrix = measured(self._encoder, train.X, train.y, job.labels)
+        if self._guard is not None and self._guard.covers_statistics:
+            noisy = self._guard.counts(matrix, asked, measured=numbers_of(self._encoder, job.labels))
+            return "moments", {}, {"moments": {"counts": noisy}}
         return "moments", {}, {"moments": moments_of(matrix, self._least).to_arrays()}
 
     def _histograms(self, asked: Message) -> Told:
         job, train = self._asked_for()
         if self._encoder is None:
             raise NotReadyError
+        matrix = measured(self._encoder, train.X, train.y, job.labels)
+        if self._guard is not None and self._guard.covers_statistics:
+            noisy = self._guard.counts(matrix, asked, measured=numbers_of(self._encoder, job.labels))
+            return "histograms", {}, {"histograms": {"counts": noisy}}
         moments = Moments.from_arrays(asked.groups["moments"])
         edges = edges_of(moments.mean, moments.deviation)
-        matrix = measured(self._encoder, train.X, train.y, job.labels)
         return "histograms", {}, {"histograms": {"counts": histogram_of(matrix, edges, self._least)}}
 
     def _prepare(self, asked: Message) -> Told:
         """Takes what all silos have agreed of the columns, and goes on with what a predecessor kept."""
-        job, train = self._asked_for()
+        job, train = self._job, self._rows
+        if job is None or train is None:
+            raise NotReadyError
         preparation = Preparation.from_message(asked.facts, asked.groups)
         net = _net(asked.to_bytes(), Message("job", facts=job.to_facts()).to_bytes())
         assert self._stopping is not None  # opened with the others
         kept = self._bench.kept if self._bench is not None and self._run == preparation.run else None
         self._bench = Bench(self._source.name, job, preparation, net, train, self._stopping)
+        if self._guard is not None:
+            self._bench.private = self._guard.steps(net, job.net, preparation)
         self._run = preparation.run
         if kept is not None:
             self._bench.kept = kept
@@ -138,12 +170,38 @@ class Silo:
         work = strategy.work(bench, asked.groups)
         self._begun = asked.round
         self._keep()
-        rows = float(bench.train.weights.double().sum())
+        rows = float(len(bench.train) if bench.private else bench.train.weights.double().sum())
+        if bench.job.secure:
+            return self._add(asked, Contribution.of(facts, limited(work.groups["delta"], bound(strategy)), rows))
         return "update", {"rows": rows, "steps": work.steps, **facts, **work.facts}, work.groups
 
     def _evaluate(self, asked: Message) -> Told:
         bench, strategy = self._at_work(asked)
-        return "score", self._score(strategy.common(bench, asked.groups)), {}
+        facts = self._score(strategy.common(bench, asked.groups))
+        if bench.job.secure:
+            return self._add(asked, Contribution.of(facts))
+        return "score", facts, {}
+
+    def _add(self, asked: Message, contribution: Contribution) -> Told:
+        """The first word of a sum in which this silo's part is hidden."""
+        return self._summing().begin(asked, self._run, contribution)
+
+    def _share(self, asked: Message) -> Told:
+        return self._summing().share(asked)
+
+    def _mask(self, asked: Message) -> Told:
+        return self._summing().mask(asked)
+
+    def _consent(self, asked: Message) -> Told:
+        return self._summing().consent(asked)
+
+    def _unmask(self, asked: Message) -> Told:
+        return self._summing().unmask(asked)
+
+    def _summing(self) -> Member:
+        if self._member is None:
+            raise UnknownQuestionError("a step of secure aggregation, to a silo without a key")
+        return self._member
 
     def _personal(self, asked: Message) -> Told:
         bench, strategy = self._at_work(asked)
@@ -160,16 +218,18 @@ class Silo:
                 self._bench.kept = dict(self._before)
             self._before = dict(self._bench.kept)
         self._bench.round = asked.round
+        if self._bench.private is not None:
+            self._bench.private.begin(without_rules(asked).to_bytes())  # summed anew, a round is not paid for anew
         return self._bench, self._job.strategy
 
     def _score(self, weights: Arrays) -> Facts:
         bench = self._bench
         assert bench is not None
-        if len(bench.valid) < max(1, self._least):
+        if bench.job.privacy is not None or len(bench.valid) < max(1, self._least):
             return {}
         return {"valid_loss": bench.valid_loss(weights), "valid_rows": float(bench.valid.weights.double().sum())}
 
-    def _asked_for(self) -> "tuple[Job, Frame]":
+    def _asked_for(self) -> "tuple[AnyJob, Frame]":
         if self._job is None or self._rows is None:
             raise NotReadyError
         return self._job, self._rows
@@ -232,12 +292,13 @@ class SiloHost:
         self._silos: dict[str, Silo] = {}
 
     def answer(self, silo: str, source: list[Any], request: bytes) -> bytes:
-        """source: a reference to where its rows come from, in a list; opened at the first question."""
+        """source: references to where its rows come from and, for secure jobs, to its identity, in a list; opened at
+        the first question."""
         import ray
 
         if silo not in self._silos:
             folder = Path(self._folder) / folder_name(silo) if self._folder else None
-            self._silos[silo] = Silo(ray.get(source[0]), folder)
+            self._silos[silo] = Silo(ray.get(source[0]), folder, *map(ray.get, source[1:]))
         return self._silos[silo].answer(request)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from cluster.wire import Arrays
+from cluster.wire import Arrays, Facts
 from federated.bench import load
 from framework.contenders.net_rows import NetRows
 
@@ -24,7 +24,10 @@ COMMON = ""  # the part of whoever has none of their own
 @dataclass(frozen=True)
 class SiloModel:
     """silo: the column that tells silos apart. parts: name → the weights that differ from the common ones; members:
-    silo → part. A silo that took no part in training is answered by the common net."""
+    silo → part. A silo that took no part in training is answered by the common net.
+
+    privacy: what the fit promises about the rows, as `Promise` has it; None: nothing.
+    """
 
     rows: NetRows
     quantiles: np.ndarray = field(repr=False)  # of the columns, as `Preparation` has them
@@ -35,6 +38,14 @@ class SiloModel:
     parts: dict[str, Arrays] = field(repr=False)
     members: dict[str, str]
     rounds: int
+    privacy: Facts | None = None
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """What whoever registers or serves it is to know of its rows' privacy, in sentences."""
+        from federated.privacy.promise import Promise
+
+        return (str(Promise(**self.privacy)),) if self.privacy else ()
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """As `Model` has it. X: with the silo column."""
@@ -71,7 +82,7 @@ class SiloModel:
             arrays |= {f"{place}|{name}": np.ascontiguousarray(array) for name, array in self.parts[part].items()}
         save_file(arrays, folder / WEIGHTS)
         self.rows.save(folder)
-        card = {key: getattr(self, key) for key in ("net", "shape", "silo", "members", "rounds")}
+        card = {key: getattr(self, key) for key in ("net", "shape", "silo", "members", "rounds", "privacy")}
         (folder / CARD).write_text(json.dumps({**card, "parts": names}), encoding="utf-8")
 
     @classmethod

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cluster.user_error import UserError
-from federated.job import Job
+from federated.job import AnyJob
 from federated.policy import USUAL, Policy
 from framework.data.arrays import plain
 from framework.data.column import Column, ColumnKind, SchemaError
@@ -30,7 +30,7 @@ class Source(Protocol):
     @property
     def policy(self) -> Policy: ...
 
-    def rows(self, job: Job) -> tuple[Frame, Frame]:
+    def rows(self, job: AnyJob) -> tuple[Frame, Frame]:
         """Rows to learn from and rows to stop by, with the job's columns.
 
         Raises SourceError naming the silo and the column that is missing or of another kind.
@@ -47,7 +47,7 @@ class Held:
     valid: Frame = field(repr=False)
     policy: Policy = USUAL
 
-    def rows(self, job: Job) -> tuple[Frame, Frame]:
+    def rows(self, job: AnyJob) -> tuple[Frame, Frame]:
         _check_names(self.name, job, self.train.X.columns)
         names = [name for name, _ in job.columns]
         return replace(self.train, X=self.train.X[names]), replace(self.valid, X=self.valid.X[names])
@@ -65,7 +65,7 @@ class Filed:
     policy: Policy = USUAL
     valid: float = 0.2
 
-    def rows(self, job: Job) -> tuple[Frame, Frame]:
+    def rows(self, job: AnyJob) -> tuple[Frame, Frame]:
         frame = open_table(self.table).frame
         _check_names(self.name, job, frame.columns, target=job.target)
         y = self._answers(job, frame[job.target])
@@ -78,7 +78,7 @@ class Filed:
         kept = round(self.valid * len(every))
         return every.take(np.sort(order[kept:])), every.take(np.sort(order[:kept]))
 
-    def _answers(self, job: Job, values: pd.Series) -> np.ndarray:
+    def _answers(self, job: AnyJob, values: pd.Series) -> np.ndarray:
         if not job.labels:
             return np.asarray(self._column(job.target, "number", values), dtype=np.float64)
         codes = {label: float(code) for code, label in enumerate(job.labels)}
@@ -99,7 +99,7 @@ class Filed:
             raise SourceError(f"silo {self.name!r} holds no {kind} in its column {name!r}.") from None
 
 
-def _check_names(silo: str, job: Job, there: pd.Index, *, target: str | None = None) -> None:
+def _check_names(silo: str, job: AnyJob, there: pd.Index, *, target: str | None = None) -> None:
     asked = [name for name, _ in job.columns] + ([target] if target else [])
     if missing := [name for name in asked if name not in there]:
         raise SourceError(f"silo {silo!r} has no column {', '.join(map(repr, missing))}.")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from federated.strategies.median import Median as Median
     from federated.strategies.norm_clipped import NormClipped as NormClipped
     from federated.strategies.scaffold import Scaffold as Scaffold
+    from federated.strategies.silo_private import SiloPrivate as SiloPrivate
     from federated.strategies.trimmed_mean import TrimmedMean as TrimmedMean
     from federated.update import Update
 
@@ -50,6 +51,7 @@ FILES = {
     "Median": "median",
     "NormClipped": "norm_clipped",
     "Scaffold": "scaffold",
+    "SiloPrivate": "silo_private",
     "TrimmedMean": "trimmed_mean",
 }
 __all__ = sorted(FILES)

@@ -1,5 +1,7 @@
 """TensorFlow Federated in its Env: equal to TFF's own process, at home as arrays, and gone with the fit."""
 
+import contextlib
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +24,39 @@ CONTENDER = FederatedTFF(width=16, layers=1, server="adam", server_rate=0.05, ro
 Fitted = tuple[Fold, Any, DenseModel]
 
 
-def tensorflow() -> set[int]:
-    """Processes of this machine that hold TFF's engine."""
-    running = psutil.process_iter(["name", "status"])
-    return {p.pid for p in running if p.info["name"] == "worker_binary" and p.info["status"] != psutil.STATUS_ZOMBIE}
+def tensorflow() -> list[int]:
+    """Processes of this session's Ray that hold TFF's engine."""
+    from ray._private import worker
+
+    session = worker._global_node.get_session_dir_path()
+    found = []
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(psutil.Error):
+            if process.info["name"] == "worker_binary" and process.status() != psutil.STATUS_ZOMBIE:
+                found += [process.pid] if any(session in value for value in process.environ().values()) else []
+    return found
 
 
 @pytest.fixture(scope="module")
 def fitted(ray_session: Session, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     fold, X = fold_of()
     fold = fold.pooled()  # nothing to stop by: all rounds count
-    before = tensorflow()
-    model = CONTENDER.fit(fold, Context(folder=tmp_path_factory.mktemp("tff")))
-    assert tensorflow() <= before  # none that this fit has started is left
+    seen: list[int] = []
+    context, ended = Context(folder=tmp_path_factory.mktemp("tff")), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.2):
+            seen.extend(tensorflow())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        model = CONTENDER.fit(fold, context)
+    finally:
+        ended.set()
+        watching.join()
+    assert seen
+    assert not tensorflow()
     return fold, X, model
 
 

@@ -15,10 +15,12 @@ from federated.audit import verify
 from federated.channel import OnRay, end_hosts, start_hosts
 from federated.exchange import FederationError
 from federated.rounds import Coordinator, CoordinatorActor, Outcome, Terms
+from federated.secure_aggregation.identity import found
 from federated.silo import AUDIT
 from framework import Context, compete, load
 from framework.contenders import Linear
 from tests.federated.portfolios import QUICK, filed, held_federation, job_of, rents
+from tests.federated.sums import Watched
 
 JOB = job_of(strategies.FineTuned(strategies.FedAdam(), epochs=2), rounds=4, keep=True)
 SILOS = tuple(source.name for source in filed())
@@ -130,12 +132,43 @@ def test_a_late_silo_is_waited_for_until_the_deadline_and_takes_part_again(
     assert set(coordinator._losses) == set(SILOS)
 
 
+def test_a_host_that_is_killed_in_a_secure_sum_drops_out_of_it_and_takes_part_again(
+    ray_session: Session, tmp_path: Path
+) -> None:
+    job = job_of(strategies.FedAvg(), rounds=3, secure=True)
+    channel, actors = start_hosts(filed(), hosts=3, folder=tmp_path / "silos", cpus=0, identities=found(SILOS))
+    alone = channel.silos[2]  # the only one of its host
+    process, asked, asked_for = pid(actors[2]), channel.ask, 0
+
+    def ask(silos: list[str], request: bytes) -> dict[str, Any]:
+        nonlocal asked_for
+        if alone in silos and b'"mask"' in request[:40]:
+            asked_for += 1
+            if asked_for == 2:
+                os.kill(process, signal.SIGKILL)  # the others have masks in common with it
+        return asked(silos, request)
+
+    object.__setattr__(channel, "ask", ask)
+    outcome = Coordinator(channel, job, Terms(quorum=4), tmp_path / "c").run()
+    end_hosts(actors)
+    told = [str(happening) for happening in outcome.happenings if happening.silo == alone]
+    assert any("round 2" in line and "its process is new, or it has withdrawn" in line for line in told)
+    assert told[-1] == f"round 3: silo {alone!r} returned"
+    assert {happening.silo for happening in outcome.happenings} == {alone}
+    without = Watched(filed(), gone={alone: "masked"})
+    expected = Coordinator(without, job, Terms(quorum=4), tmp_path / "d").run()
+    assert all(np.abs(outcome.weights[name] - expected.weights[name]).max() < 1e-3 for name in expected.weights)
+
+
 def test_a_federation_stands_on_the_leaderboard_beside_each_silo_alone(ray_session: Session, tmp_path: Path) -> None:
     split = load(rents().drop(columns="dear"), target="rent", silo="owner")
-    federated = FederatedAverage(**{**QUICK, "hosts": 1, "audit": str(tmp_path)})  # type: ignore[arg-type]
+    federated = FederatedAverage(**{**QUICK, "hosts": 1, "audit": str(tmp_path), "secure": True})  # type: ignore[arg-type]
     board = compete([federated, LocalOnly(), Linear()], split, minutes=5.0)
     assert {entry.name for entry in board.entries} == {"federated", "local only", "linear"}, board
     assert verify(tmp_path / "owner%200" / AUDIT)[0] > 5
+    lines = (tmp_path / "owner%200" / AUDIT).read_text()
+    assert '"kind": "masked"' in lines
+    assert '"kind": "update"' not in lines
 
 
 def test_what_a_silo_refuses_is_remarked(ray_session: Session, tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ from federated.update import Update
 from tests.federated.portfolios import bench_of, job_of
 
 WEIGHTS = {"w": np.array([1.0, 2.0], dtype=np.float32)}
-SETTINGS = {"FineTuned": {"inner": strategies.FedAvg()}}
+SETTINGS = {
+    "FineTuned": {"inner": strategies.FedAvg()},
+    "SiloPrivate": {"inner": strategies.FedAvg(), "clip": 1.0, "noise": 1.0, "share": 1.0, "silos": 3},
+}
 # One step over all rows, nothing drawn: the change of the weights is minus the rate times the gradient.
 STEP = {"optimizer": "sgd", "weight_decay": 0.0, "clip": 0.0, "rate": 0.1, "batch": 10_000, "epochs": 1}
 STEP["shape"] = (("size", 4), ("width", 16), ("layers", 1), ("dropout", 0.0))

@@ -1,0 +1,103 @@
+"""A silo in a process of its own: as in a simulation, and it says what columns it holds, for one target alone."""
+
+import logging
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from cluster.user_error import UserError
+from federated.message import Message
+from federated.policy import PolicyError
+from federated.silo import QUESTIONS, Silo, Told
+from federated.source import Filed, SourceError
+from framework.data.arrays import plain
+from framework.data.schema import survey
+from framework.data.source import open_table
+from framework.data.values import text_of
+from framework.problem import Problem
+
+log = logging.getLogger(__name__)
+
+
+class OutsideError(UserError):
+    """A federation that ended without this silo."""
+
+
+class UnreadableError(UserError):
+    """A coordinator that does not speak as this version does."""
+
+
+class DeployedSilo(Silo):
+    """target: the only column that it lets be predicted: a coordinator elsewhere asks for no other.
+
+    refused: why it takes no part in the federation any more; empty while it does.
+    """
+
+    questions: ClassVar[frozenset[str]] = QUESTIONS | {"describe"}
+
+    def __init__(self, source: Filed, target: str, folder: Path | None = None) -> None:
+        super().__init__(source, folder)
+        self._table, self._target = source, target
+        self.refused = ""
+
+    def answer(self, request: bytes) -> bytes:
+        """As `Silo`. Raises UnreadableError for bytes that are no message."""
+        try:
+            Message.from_bytes(request)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreadableError(
+                f"the coordinator sent {len(request):,} bytes that are no question of this version ({error})."
+            ) from error
+        sent = super().answer(request)
+        told = Message.from_bytes(sent)
+        if told.kind == "refusal":
+            self.refused = str(told.facts["reason"])
+            log.warning("%s", self.refused)
+        return sent
+
+    def check(self) -> None:
+        """Opens the rows once. Raises what whoever starts the silo can mend: no such table, no such column."""
+        self._frame()
+
+    def check_part(self) -> None:
+        """Raises OutsideError where it did not take part to the end."""
+        if self.refused:
+            raise OutsideError(f"the federation went on without silo {self._table.name!r}: {self.refused}")
+
+    def _join(self, asked: Message) -> Told:
+        self._check_target(asked.facts["job"]["target"])
+        return super()._join(asked)
+
+    def _describe(self, asked: Message) -> Told:
+        """Names and kinds of the columns that the policy lets be used, and labels of `minimum_count` rows or more."""
+        self._check_target(asked.facts["target"])
+        policy, frame = self._table.policy, self._frame()
+        if len(frame) < policy.minimum_rows:
+            raise PolicyError(
+                f"silo {self._table.name!r} has fewer than {policy.minimum_rows} rows, and tells nothing."
+            )
+        hidden = [name for name in frame.columns if policy.columns is not None and name not in policy.columns]
+        problem = Problem.infer(frame, self._target)
+        schema, _ = survey(frame, replace(problem, ignored=tuple(name for name in hidden if name != self._target)))
+        labels: list[str] = []
+        if problem.classified:
+            counts = Counter(text_of(value) for value in plain(frame[self._target]))
+            labels = sorted(text for text, rows in counts.items() if text is not None and rows >= policy.minimum_count)
+        columns = {column.name: column.kind for column in schema.columns if column.kind != "text"}
+        return "described", {"columns": columns, "labels": labels, "classified": problem.classified}, {}
+
+    def _check_target(self, target: str) -> None:
+        if target != self._target:
+            raise PolicyError(f"silo {self._table.name!r} lets {self._target!r} be predicted, and no other column.")
+        allowed = self._table.policy.columns
+        if allowed is not None and target not in allowed:
+            raise PolicyError(f"silo {self._table.name!r} does not let the column {target!r} be used.")
+
+    def _frame(self) -> pd.DataFrame:
+        frame = open_table(self._table.table).frame
+        if self._target not in frame.columns:
+            raise SourceError(f"silo {self._table.name!r} has no column {self._target!r}.")
+        return frame

@@ -1,0 +1,1 @@
+"""Boosted trees where rows may not be pooled."""

@@ -1,0 +1,221 @@
+"""The coordinator of trees: what silos agree on first, then session after session of trees, each kept before the next.
+
+A session is some trees that all silos grow together. Where one silo is lost all break off, and the session is begun
+again from the last booster: by those who are there, or have come back.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from federated.agreement import Agreement
+from federated.channel import Channel
+from federated.exchange import Exchange, FederationError, Happening
+from federated.message import Message
+from federated.preparation import Preparation
+from federated.rounds import Terms
+from federated.trees.job import TreeJob
+from federated.trees.reach import Guarded, Meeting
+from framework.contender import OutOfTimeError
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "trees.bin"
+TRIES = 8  # of a session, before the federation is given up
+PROBE = 5  # trees of the first session under a deadline: then a tree's time is known
+SPARE_SHARE = 0.1  # of the time, kept for what follows the last session
+TOO_SHORT = "the silos did not grow a tree together in the time there was. Give more minutes, or ask for less depth."
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What a federation leaves. booster: UBJ, with all trees that were grown. best: how many of them to keep.
+
+    scores: of all silos' rows to stop by, after each tree; nan without any. rows: of each silo. received: bytes that
+    each silo sent the tracker. sessions: made, those that broke among them. happenings: who was late, lost or refused.
+    """
+
+    preparation: Preparation
+    booster: bytes = field(repr=False)
+    best: int
+    scores: list[float] = field(repr=False)
+    rows: dict[str, int]
+    received: dict[str, int]
+    sessions: int
+    happenings: list[Happening]
+
+
+class Growth:
+    """folder: for its checkpoint; one of the same job that lies there is gone on with. trees: of a session."""
+
+    def __init__(
+        self, channel: Channel, tracker: Meeting, job: TreeJob, terms: Terms, *, trees: int, folder: Path | None = None
+    ) -> None:
+        self._job, self._terms, self._tracker, self._trees = job, terms, tracker, trees
+        self._path = folder / CHECKPOINT if folder is not None else None
+        self._exchange = Exchange(Guarded(channel, tracker.stop), terms.round_seconds, terms.deadline, job)
+        self._preparation: Preparation | None = None
+        self._rows: dict[str, int] = {}
+        self._booster = b""
+        self._done = self._sessions = 0
+        self._scores: list[float] = []
+        self._received: dict[str, int] = {}
+        self._pace = 0.0  # seconds a tree, of the last session
+
+    def run(self, report: Callable[[int, float], None] | None = None) -> Grown:
+        """Agrees and grows. report: told the number and score of each tree, as they come.
+
+        Raises FederationError naming who is missing when fewer than a quorum takes part, or sessions break again and
+        again; OutOfTimeError when not one session fits in the time.
+        """
+        if not self._resume():
+            self._agree()
+        self._exchange.preparation = self._preparation
+        spare = SPARE_SHARE * max(0.0, self._terms.deadline - time.time()) if self._bounded else 0.0
+        while self._done < self._job.rounds and not self._stale():
+            trees = self._affordable(spare)
+            if not trees:
+                break
+            first = self._done
+            try:
+                self._session(trees)
+            except FederationError:
+                if time.time() < self._terms.deadline - spare:
+                    raise
+                break
+            self._keep()
+            for number in range(first, self._done):
+                if report is not None and np.isfinite(self._scores[number]):
+                    report(number, self._scores[number])
+        if not self._done:
+            raise OutOfTimeError(TOO_SHORT)
+        assert self._preparation is not None
+        best = self._best if np.isfinite(self._scores).any() else self._done
+        found = self._preparation, self._booster, best, self._scores, self._rows
+        return Grown(*found, self._received, self._sessions, self._exchange.happenings)
+
+    def _agree(self) -> None:
+        agreed = Agreement(self._exchange, self._job, quorum=self._terms.quorum, units=self._terms.units)
+        try:
+            self._preparation, self._rows = agreed.reach()
+        except FederationError:
+            if time.time() < self._terms.deadline:
+                raise
+            raise OutOfTimeError(TOO_SHORT) from None
+
+    def _session(self, trees: int) -> None:
+        """Grows some trees with all silos there are, however often it takes."""
+        for _ in range(TRIES):
+            silos = [silo for silo in self._rows if silo not in self._exchange.refused]
+            enrolled = self._exchange.ask(Message("enrol", round=self._done), silos, expected="enrolled")
+            self._exchange.check_quorum(len(enrolled), self._terms.quorum, self._done)
+            watched = any(answer.facts["watches"] for answer in enrolled.values())
+            certificates = {silo: str(enrolled[silo].facts["certificate"]) for silo in sorted(enrolled)}
+            if self._attempt(certificates, trees, watched=watched):
+                return
+        raise FederationError(
+            f"{TRIES} sessions of {trees} tree(s) broke one after the other after {self._done} tree(s); the last: "
+            f"{self._tracker.told()[0] or 'a silo did not reach the tracker'}. See the silos' logs."
+        )
+
+    def _attempt(self, certificates: dict[str, str], trees: int, *, watched: bool) -> bool:
+        """Whether all of these silos ended with one and the same booster; then it is the common one."""
+        gate = self._tracker.open(certificates)
+        facts = {
+            "address": gate.address,
+            "trusted": gate.certificate,
+            "ranks": {silo: rank for rank, silo in enumerate(certificates)},
+            "certificates": list(certificates.values()),
+            "first": self._done,
+            "trees": trees,
+            "watched": watched,
+        }
+        groups = {"booster": {"ubj": np.frombuffer(self._booster, dtype=np.uint8)}} if self._booster else {}
+        began = time.time()
+        asked = Message("grow", round=self._done, facts=facts, groups=groups)
+        grown = self._exchange.ask(asked, list(certificates), expected="grown")
+        why, received, _ = self._tracker.told()
+        self._sessions += 1
+        for silo, count in received.items():
+            self._received[silo] = self._received.get(silo, 0) + count
+        first = grown.get(next(iter(certificates)))
+        if first is None or len(grown) < len(certificates):
+            log.info("federated trees: a session broke after %d trees: %s", self._done, why)
+            return False
+        if len({str(answer.facts["sha256"]) for answer in grown.values()}) > 1:
+            raise FederationError(
+                "the silos ended with different trees after the same session. Are all of one version of XGBoost?"
+            )
+        self._booster = first.groups["booster"]["ubj"].tobytes()
+        self._scores += first.facts["scores"] if watched else [float("nan")] * trees
+        self._done += trees
+        self._pace = (time.time() - began) / trees
+        return True
+
+    def _affordable(self, spare: float) -> int:
+        """Trees of the next session: no more than there is time for."""
+        trees = min(self._trees, self._job.rounds - self._done)
+        if not self._bounded:
+            return trees
+        left = self._terms.deadline - time.time() - spare
+        if not self._pace:
+            return min(trees, PROBE) if left > 0 else 0
+        return max(0, min(trees, int(left / (1.5 * self._pace))))
+
+    @property
+    def _bounded(self) -> bool:
+        return self._terms.deadline != float("inf")
+
+    def _stale(self) -> bool:
+        if not self._terms.patience or not np.isfinite(self._scores).any():
+            return False
+        return self._done - self._best >= self._terms.patience
+
+    @property
+    def _best(self) -> int:
+        """After how many trees the score was best."""
+        return int(np.nanargmin(self._scores)) + 1
+
+    def _keep(self) -> None:
+        """All that a successor needs, written whole or not at all."""
+        if self._path is None:
+            return
+        assert self._preparation is not None
+        prepared, groups = self._preparation.to_message()
+        groups["booster"] = {"ubj": np.frombuffer(self._booster, dtype=np.uint8)}
+        facts = {
+            "job": self._job.to_facts(),
+            "preparation": prepared,
+            "rows": self._rows,
+            "scores": self._scores,
+            "received": self._received,
+            "sessions": self._sessions,
+            "happenings": [asdict(happening) for happening in self._exchange.happenings],
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        part = self._path.with_suffix(".part")
+        part.write_bytes(Message("checkpoint", round=self._done, facts=facts, groups=groups).to_bytes())
+        os.replace(part, self._path)
+
+    def _resume(self) -> bool:
+        """Takes up a checkpoint. Raises FederationError for one of another job."""
+        if self._path is None or not self._path.exists():
+            return False
+        kept = Message.from_bytes(self._path.read_bytes())
+        if TreeJob.from_facts(kept.facts["job"]) != self._job:
+            raise FederationError(
+                f"{self._path} is the checkpoint of another job: its columns or settings differ. Name a fresh folder, "
+                f"or ask for the same as before."
+            )
+        self._preparation = Preparation.from_message(kept.facts["preparation"], kept.groups)
+        self._booster, self._done = kept.groups["booster"]["ubj"].tobytes(), kept.round
+        self._rows, self._scores = kept.facts["rows"], kept.facts["scores"]
+        self._received, self._sessions = kept.facts["received"], kept.facts["sessions"]
+        self._exchange.happenings = [Happening(**happening) for happening in kept.facts["happenings"]]
+        log.info("federated trees: goes on after %d trees", self._done)
+        return True

@@ -1,0 +1,156 @@
+"""One party's columns and what guards them: it answers messages, and nothing leaves but what they may carry."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cluster.wire import Arrays, Facts
+from federated.audit import Audit
+from federated.message import BoundaryError, Message
+from federated.policy import PolicyError
+from federated.silo import AUDIT, NotReadyError, UnknownQuestionError
+from federated.source import SourceError
+from federated.vertical.half import LOOKING, Half
+from federated.vertical.holding import Holding
+from federated.vertical.matching import Matcher, MatchError
+from federated.vertical.plan import PartyJob
+
+log = logging.getLogger(__name__)
+
+Link = Callable[[bytes], bytes]  # how a party is reached: a question's bytes → its answer's
+Told = tuple[str, Facts, dict[str, Arrays]]  # kind, facts, groups
+
+
+class Party:
+    """Answers the target's owner one message at a time.
+
+    folder: of the party's own, for its audit file; None: it writes none. agreed: ids that all parties have agreed on
+    before by other means; None: they are matched.
+    """
+
+    def __init__(self, holding: Holding, folder: Path | None = None, agreed: Sequence[str] | None = None) -> None:
+        self._holding = holding
+        self._audit = audit_in(folder)
+        self._matcher: Matcher | None = None
+        self._rows: np.ndarray | None = None  # of the holding, those with common ids, in the ids' order
+        self._half: Half | None = None
+        self._width = 0  # of the embeddings asked for
+        self._questions: dict[str, Callable[[Message], Told]] = {
+            "meet": self._meet,
+            "match": self._match,
+            "prepare": self._prepare,
+            "embed": self._embed,
+            "descend": self._descend,
+            "keep": self._keep,
+            "restore": self._restore,
+            "disclose": self._disclose,
+        }
+        if agreed is not None:
+            self._rows = rows_of(holding, agreed)
+
+    def answer(self, request: bytes) -> bytes:
+        """The answer to a message, both as bytes. A refusal and a failure are answers too: no exception leaves, since
+        its text could hold a value."""
+        asked, name = Message.from_bytes(request), self._holding.name
+        try:
+            if asked.kind not in self._questions:
+                raise UnknownQuestionError(asked.kind)
+            kind, facts, groups = self._questions[asked.kind](asked)
+            told = Message(kind, name, asked.round, facts, groups)
+            told.check_leaving()
+        except (PolicyError, SourceError, MatchError) as error:
+            told = Message("refusal", name, asked.round, {"reason": str(error)})
+        except Exception as error:  # the party's own border
+            log.exception("party %r failed at %r", name, asked.kind)
+            told = Message("failure", name, asked.round, {"type": type(error).__name__})
+        sent = told.to_bytes()
+        if self._audit is not None:
+            self._audit.record(told, sent)
+        return sent
+
+    def _meet(self, asked: Message) -> Told:
+        """The first half of a matching: this party's answer, and its own request. Once: every further list of ids
+        would tell the owner more."""
+        if self._rows is not None or self._matcher is not None:
+            raise PolicyError(f"party {self._holding.name!r} has matched its ids already, and does so once.")
+        if len(self._holding.ids) < self._holding.policy.minimum_rows:
+            raise PolicyError(self._too_few)
+        self._matcher = Matcher(self._holding.name, self._holding.ids)
+        answered = self._matcher.answer(asked.groups["psi"]["request"])
+        return "met", {}, {"psi": {**answered, "request": self._matcher.request()}}
+
+    def _match(self, asked: Message) -> Told:
+        if self._matcher is None:
+            raise NotReadyError
+        common = self._matcher.common(asked.groups["psi"])
+        self._matcher = None  # keys are for one matching
+        self._rows = rows_of(self._holding, common)
+        return "matched", {"common": len(common)}, {}
+
+    def _prepare(self, asked: Message) -> Told:
+        """Takes its part of the net, where its policy allows that."""
+        if self._rows is None:
+            raise NotReadyError
+        job, learn = PartyJob.from_facts(asked.facts["job"]), asked.groups["places"]["learn"]
+        name = self._holding.name
+        known = {(column.name, column.kind) for column in self._holding.schema.columns}
+        if strange := [f"{kind} {column!r}" for column, kind in job.columns if (column, kind) not in known]:
+            raise SourceError(f"party {name!r} has no {', '.join(strange)}.")
+        if len(np.unique(learn)) < len(learn):
+            raise SourceError(f"party {name!r} is asked for rows twice.")
+        self._holding.policy.check(job, silo=name, rows=len(learn))
+        asked_for = self._holding.only([column for column, _ in job.columns])
+        self._half = Half(asked_for, self._rows, learn, job.net)
+        self._width = job.net.embedding
+        return "prepared", {}, {}
+
+    def _embed(self, asked: Message) -> Told:
+        places = asked.groups["places"]["rows"]
+        told = self._at_work().embed(places, asked.round if asked.facts["learning"] else LOOKING)
+        if told.shape != (len(places), self._width):
+            raise BoundaryError(f"embeddings of shape {told.shape} may not leave party {self._holding.name!r}")
+        return "embedding", {}, {"embedding": {"rows": told}}
+
+    def _descend(self, asked: Message) -> Told:
+        self._at_work().descend(asked.groups["gradient"]["rows"], asked.round)
+        return "ready", {}, {}
+
+    def _keep(self, asked: Message) -> Told:
+        self._at_work().keep()
+        return "ready", {}, {}
+
+    def _restore(self, asked: Message) -> Told:
+        self._at_work().restore()
+        return "ready", {}, {}
+
+    def _disclose(self, asked: Message) -> Told:
+        """Its part of the net, for a model that answers without it."""
+        half = self._at_work()
+        if not self._holding.policy.personal:
+            raise PolicyError(f"party {self._holding.name!r} lets no net leave that is of its columns alone.")
+        return "bottom", {}, {"weights": half.weights()}
+
+    def _at_work(self) -> Half:
+        if self._half is None:
+            raise NotReadyError
+        return self._half
+
+    @property
+    def _too_few(self) -> str:
+        least = self._holding.policy.minimum_rows
+        return f"party {self._holding.name!r} has fewer than {least} rows, and takes no part below that."
+
+
+def rows_of(holding: Holding, ids: Sequence[str]) -> np.ndarray:
+    """Where the rows with these ids stand in a holding, in the ids' sorted order."""
+    places = {each: place for place, each in enumerate(holding.ids)}
+    return np.array([places[each] for each in sorted(ids)], dtype=np.int64)
+
+
+def audit_in(folder: Path | None) -> Audit | None:
+    if folder is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Audit(folder / AUDIT)
