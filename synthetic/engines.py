@@ -5,8 +5,9 @@ from typing import Any
 from cluster.user_error import UserError
 from synthetic.synthesizer import Synthesizer
 
-OURS = ("copula", "ar", "gan")
-GAN_STEP = 0.06  # seconds of a step on one CPU
+OURS = ("copula", "ar", "gan", "diffusion")
+PRIVATE = ("private:mst", "private:ar")  # with differential privacy; the first is `auto`
+GAN_STEP, DIFFUSION_STEP = 0.06, 0.02  # seconds of a step on one CPU
 
 
 class EngineError(UserError):
@@ -17,7 +18,7 @@ def names() -> tuple[str, ...]:
     """All of them."""
     from synthetic.sdv import METHODS
 
-    return *OURS, *(f"sdv:{method}" for method in METHODS)
+    return *OURS, *(f"sdv:{method}" for method in METHODS), *PRIVATE
 
 
 def engine(name: str, **settings: Any) -> Synthesizer:
@@ -30,10 +31,22 @@ def engine(name: str, **settings: Any) -> Synthesizer:
         from synthetic.gan import GAN
 
         return GAN(**settings)
+    if name == "diffusion":
+        from synthetic.diffusion import Diffusion
+
+        return Diffusion(**settings)
     if name == "copula":
         from synthetic.copula import Copula
 
         return Copula(**settings)
+    if name == "private:mst":
+        from synthetic.private.mst import MST
+
+        return MST(**settings)
+    if name == "private:ar":
+        from synthetic.private.noisy_ar import NoisyAR
+
+        return NoisyAR(**settings)
     if name not in names():
         raise EngineError(f"there is no engine {name!r}; there are: auto, {', '.join(names())}.")
     from synthetic.sdv import SDV
@@ -41,7 +54,33 @@ def engine(name: str, **settings: Any) -> Synthesizer:
     return SDV(method=name.removeprefix("sdv:"), **settings)  # type: ignore[arg-type]
 
 
+def private_engine(
+    name: str, epsilon: float | None, delta: float, domain: str | None, target: str | None = None
+) -> Synthesizer | None:
+    """The engine that keeps to (ε, δ), where an ε is asked for. domain: path of a JSON file (`private.domain`). target:
+    of private:mst, a column that models are to tell.
+
+    Raises EngineError for an engine without a promise, or a promise without ε; PrivacyError, DomainError for what is
+    asked of it.
+    """
+    from synthetic.private.budget import check_promise
+    from synthetic.private.domain import Domain
+
+    if epsilon is None:
+        if name in PRIVATE or domain is not None:
+            asked = f"--engine {name}" if name in PRIVATE else f"--domain {domain}"
+            raise EngineError(f"{asked} is of differential privacy, and needs --epsilon: 1 is strong, 8 is weak.")
+        return None
+    chosen = PRIVATE[0] if name == "auto" else name
+    if chosen not in PRIVATE:
+        raise EngineError(f"the engine {name!r} has no differential privacy. With --epsilon take {', '.join(PRIVATE)}.")
+    check_promise(epsilon, delta)
+    declared = Domain() if domain is None else Domain.read(domain)
+    further = {"target": target} if chosen == "private:mst" else {}
+    return engine(chosen, epsilon=epsilon, delta=delta, domain=declared, **further)
+
+
 def line_up(rows: int, seconds: float) -> tuple[Synthesizer, ...]:
     """Which of our engines compete on so many rows in so much time: all that may come to something."""
-    steps = 300 * rows / 500  # of the GAN at its usual length
-    return tuple(engine(name) for name in OURS if name != "gan" or steps * GAN_STEP < seconds / len(OURS))
+    needed = {"gan": 300 * rows / 500 * GAN_STEP, "diffusion": 150 * max(16, rows / 256) * DIFFUSION_STEP}
+    return tuple(engine(name) for name in OURS if needed.get(name, 0.0) < seconds / len(OURS))

@@ -5,7 +5,7 @@ A row's judge never learned from it: `holdout` are real rows that no synthesizer
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from framework.data.data_error import DataError
+from synthetic.attacks.canaries import Canaries
 from synthetic.constraints import called
 from synthetic.fitted import Fitted
 from synthetic.likeness import Likeness, likeness, lost_categories
@@ -29,28 +30,38 @@ LEAST_HOLDOUT = 20
 # Above these an attack has found something, chance added: members caught at 1 % false positives, AUC above a coin's.
 CAUGHT, LEAK = 0.02, 0.05  # by who has rows alone
 CAUGHT_INSIDE, LEAK_INSIDE = 0.10, 0.20  # by who has the model; it is not given away with the rows
+RISK = 0.05  # of guesses about learned rows, that come true beyond those about others: surely more than this
 MORE_COPIES = 0.01  # of the rows, above what real rows that were not learned from have
 TOLD_APART = 0.995  # C2ST: rows that any classifier tells from real ones
 
 
 @dataclass(frozen=True)
 class Score:
-    """One figure beside its ceiling: what real rows, as many, reach against the same holdout. nan: there is none."""
+    """One figure beside its ceiling: what real rows, as many, reach against the same holdout. nan: there is none.
+
+    band: the value's interval at 95 %, of an attack's guesses or over repeats; None: it is not known.
+    """
 
     name: str
     value: float
     ceiling: float
     better: str  # "higher", "lower" or "coin": 0.5 is best
     told: str
+    band: tuple[float, float] | None = None
 
     def __str__(self) -> str:
+        within = "" if self.band is None else f" [{self.band[0]:.3f} … {self.band[1]:.3f}]"
         beside = "" if math.isnan(self.ceiling) else f" (real rows: {self.ceiling:.3f})"
-        return f"{self.name} {self.value:.3f}{beside}"
+        return f"{self.name} {self.value:.3f}{within}{beside}"
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """failed: a sentence for each reason not to use these rows; none: the gate is passed."""
+    """failed: a sentence for each reason not to use these rows; none: the gate is passed.
+
+    repeats: every judgement that this one is the mean of, by `fidelity_repeats.together`; none: it is a single one.
+    canaries: what the engine made of planted rows, where it was asked.
+    """
 
     alike: Likeness
     real: Likeness
@@ -59,6 +70,12 @@ class Fidelity:
     failed: tuple[str, ...]
     rows: Mapping[str, int]
     remarks: tuple[str, ...] = ()
+    repeats: tuple["Fidelity", ...] = ()
+    canaries: Canaries | None = None
+
+    def with_canaries(self, canaries: Canaries) -> "Fidelity":
+        """The same, what became of planted rows with it: the gate too."""
+        return replace(self, canaries=canaries, failed=(*self.failed, *canaries.failed))
 
     @property
     def passed(self) -> bool:
@@ -66,6 +83,11 @@ class Fidelity:
 
     @property
     def scores(self) -> tuple[Score, ...]:
+        """Of several judgements their means, with the interval that these leave."""
+        if self.repeats:
+            from synthetic.fidelity_repeats import mean_scores
+
+            return mean_scores([each.scores for each in self.repeats])
         alike, real, private, nothing = self.alike, self.real, self.private, math.nan
         told = [
             Score("quality", alike.quality, real.quality, "higher", "mean of column shapes and pair trends"),
@@ -83,6 +105,8 @@ class Fidelity:
             luck = f"by luck up to {attack.chance:.3f}"
             told.append(Score(f"attack by {name}: AUC", attack.auc, 0.5, "coin", "who was learned from; 0.5 is a coin"))
             told.append(Score(f"attack by {name}: caught at 1 %", attack.caught, 0.01, "lower", luck))
+        for name, risk in private.risks.items():
+            told.append(Score(f"{name}: risk", risk.value, nothing, "lower", str(risk), (risk.low, risk.high)))
         told.append(Score("copies", private.copies, private.copies_of_real, "lower", "rows equal to one learned from"))
         told.append(Score("closer to learned rows", private.closer, nothing, "coin", "0.5 is even; a smoke test only"))
         return tuple(told)
@@ -91,6 +115,8 @@ class Fidelity:
     def rank(self) -> float:
         """What contestants that pass are ranked by: usefulness and pair trends over their ceilings, and how little a
         classifier tells. More is better."""
+        if self.repeats:
+            return float(np.mean([each.rank for each in self.repeats]))
         useful = 1.0
         if self.useful is not None and not math.isnan(self.useful.ratio):
             useful = float(np.clip(self.useful.ratio, 0.0, 1.05))
@@ -98,7 +124,9 @@ class Fidelity:
 
     def __str__(self) -> str:
         head = "passed the gate" if self.passed else "FAILED: " + " ".join(self.failed)
-        return "\n".join([head, *(f"  {score}: {score.told}" for score in self.scores), *self.remarks])
+        planted = () if self.canaries is None else self.canaries.levels
+        lines = [f"{score}: {score.told}" for score in self.scores] + [str(each) for each in planted]
+        return "\n".join([head, *(f"  {line}" for line in lines), *self.remarks])
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -108,6 +136,8 @@ class Fidelity:
             "scores": [asdict(score) for score in self.scores],
             "columns": self.alike.shapes,
             "usefulness": None if self.useful is None else asdict(self.useful) | {"ratio": self.useful.ratio},
+            "canaries": [asdict(each) for each in self.canaries.levels] if self.canaries else None,
+            "judged": max(1, len(self.repeats)),
             "rows": dict(self.rows),
             "remarks": list(self.remarks),
         }
@@ -170,6 +200,12 @@ def _gate(alike: Likeness, private: Privacy, lost: list[str]) -> list[str]:
         failed.append(f"{len(lost)} categories are lost: {', '.join(lost[:5])}{' …' if len(lost) > 5 else ''}.")
     if alike.c2st > TOLD_APART:
         failed.append(f"a classifier tells nearly every row from a real one (C2ST {alike.c2st:.3f}).")
+    return failed + leaks(private)
+
+
+def leaks(private: Privacy) -> list[str]:
+    """What attacks found out of the rows learned from, a sentence each."""
+    failed = []
     for name, attack in private.attacks.items():
         caught, leak = (CAUGHT_INSIDE, LEAK_INSIDE) if attack.inside else (CAUGHT, LEAK)
         if attack.caught > caught + attack.chance - FALSE_POSITIVES:
@@ -178,6 +214,9 @@ def _gate(alike: Likeness, private: Privacy, lost: list[str]) -> list[str]:
             )
         elif attack.auc > leak + attack.even:
             failed.append(f"an attack by {name} tells the rows learned from (AUC {attack.auc:.3f}).")
+    for name, risk in private.risks.items():
+        if risk.low > RISK:
+            failed.append(f"{name} succeeds: {risk}.")
     if private.copies > private.copies_of_real + MORE_COPIES:
         failed.append(
             f"{private.copies:.1%} of the rows are copies of rows learned from; of real rows "

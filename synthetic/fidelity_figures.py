@@ -40,17 +40,18 @@ def marginals(space: Space, real: pd.DataFrame, synthetic: pd.DataFrame) -> "Fig
     figure = Figure(figsize=(12.0, 2.1 * lines + 0.5), layout="constrained", dpi=110)
     places = figure.subplots(lines, 4, squeeze=False)
     for axes, codec in zip(places.flat, shown, strict=False):
-        dress(axes, codec.name[:24], "", "")
+        dress(axes, codec.name[:28], "", "")
         axes.tick_params(labelsize=7)
         if isinstance(codec, Numbers):
             _histograms(axes, codec.numbers(real[codec.name]), codec.numbers(synthetic[codec.name]))
+            _ticks(axes, codec)
         else:
             codes = [codec.encode(f[codec.name])[codec.known(f[codec.name])].astype(int) for f in (real, synthetic)]
-            _bars(axes, [str(value)[:14] for value in codec.values], *codes)
+            _bars(axes, [str(value)[:20] for value in codec.values], *codes)
     for axes in list(places.flat)[len(shown) :]:
         axes.axis("off")
     keys = [Patch(color=BLUE, label="real"), Patch(color=ORANGE, label="synthetic")]
-    next(iter(places.flat)).legend(handles=keys, frameon=False, fontsize=8)
+    figure.legend(handles=keys, frameon=False, fontsize=9, ncols=2, loc="outside upper right")
     return figure
 
 
@@ -89,10 +90,11 @@ def _histograms(axes: "Axes", real: np.ndarray, synthetic: np.ndarray) -> None:
     values = real[np.isfinite(real)]
     low, high = np.quantile(values, [0.005, 0.995]) if len(values) else (0.0, 1.0)
     bins = np.linspace(low, high if high > low else low + 1, 31).tolist()
-    axes.hist(np.clip(values, low, high), bins=bins, density=True, color=BLUE, alpha=0.55)
-    there = synthetic[np.isfinite(synthetic)]
-    axes.hist(np.clip(there, low, high), bins=bins, density=True, histtype="step", color=ORANGE, lw=1.4)
     axes.set_yticks([])
+    there = synthetic[np.isfinite(synthetic)]
+    for those, look in ((values, {"color": BLUE, "alpha": 0.55}), (there, {"histtype": "step", "color": ORANGE})):
+        if len(those):
+            axes.hist(np.clip(those, low, high), bins=bins, density=True, **look)
 
 
 def _bars(axes: "Axes", names: list[str], real: np.ndarray, synthetic: np.ndarray) -> None:
@@ -100,5 +102,15 @@ def _bars(axes: "Axes", names: list[str], real: np.ndarray, synthetic: np.ndarra
     shown = np.argsort(-counts, kind="stable")[:MOST_BARS]
     for codes, colour, off in ((real, BLUE, -0.2), (synthetic, ORANGE, 0.2)):
         share = np.bincount(codes, minlength=len(names)) / max(1, len(codes))
-        axes.bar(np.arange(len(shown)) + off, share[shown], width=0.4, color=colour)
-    axes.set_xticks(range(len(shown)), [names[at] for at in shown], rotation=35, ha="right", fontsize=7, color=INK)
+        axes.barh(np.arange(len(shown)) + off, share[shown], height=0.4, color=colour)
+    axes.set_yticks(range(len(shown)), [names[at] for at in shown], fontsize=7, color=INK)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _ticks(axes: "Axes", codec: Numbers) -> None:
+    """So few that they stand apart, dates as dates."""
+    axes.locator_params(axis="x", nbins=3 if codec.unit else 5)
+    if codec.unit:
+        axes.xaxis.set_major_formatter(lambda value, _: str(np.datetime64(round(value * codec.unit), "ns"))[:10])

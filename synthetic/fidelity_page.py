@@ -25,7 +25,8 @@ def write_page(
     verdict = "Passed the gate." if told.passed else "Failed the gate."
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in told.failed)
     scores = "".join(
-        f"<tr><td>{html.escape(score.name)}</td><td>{_number(score.value)}</td><td>{_number(score.ceiling)}</td>"
+        f"<tr><td>{html.escape(score.name)}</td><td>{_number(score.value)}</td><td>{_band(score.band)}</td>"
+        f"<td>{_number(score.ceiling)}</td>"
         f"<td>{html.escape(score.told)}</td></tr>"
         for score in told.scores
     )
@@ -49,12 +50,25 @@ def write_page(
         f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
         f'img-src data:"><style>{STYLE}</style></head><body><h1>{name}</h1><p><strong>{verdict}</strong> Rows: {rows}.'
         f"</p><ul>{reasons}</ul><h2>Scores</h2><p>Beside each what real rows, as many, reach against the same held-out "
-        f"rows.</p><table><thead><tr><th>score</th><th>synthetic</th><th>real rows</th><th>how to read it</th></tr>"
-        f"</thead><tbody>{scores}</tbody></table>{remarks}{pictures}<h2>Columns, the least alike first</h2><table>"
+        f"rows.</p><table><thead><tr><th>score</th><th>synthetic</th><th>95 % interval</th><th>real rows</th>"
+        f"<th>how to read it</th></tr></thead><tbody>{scores}</tbody></table>{remarks}{_planted(told)}{pictures}"
+        f"<h2>Columns, the least alike first</h2><table>"
         f"<thead><tr><th>column</th><th>synthetic</th><th>real rows</th></tr></thead><tbody>{columns}</tbody></table>"
         f"<h2>Made by</h2><ul>{listed}</ul></body></html>\n"
     )
     write_text(path, text)
+
+
+def _planted(told: "Fidelity") -> str:
+    """What the engine made of canaries, where some were planted."""
+    if told.canaries is None:
+        return ""
+    listed = "".join(f"<li>{html.escape(str(each))}</li>" for each in told.canaries.levels)
+    return f"<h2>Planted rows</h2><p>Rows that nobody is, learned together with the real ones.</p><ul>{listed}</ul>"
+
+
+def _band(band: tuple[float, float] | None) -> str:
+    return "" if band is None else f"{band[0]:.3f} … {band[1]:.3f}"
 
 
 def _number(value: float) -> str:

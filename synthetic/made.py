@@ -1,14 +1,19 @@
 """What a command that makes synthetic rows was asked for, and what came of it."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from framework.data.data_error import DataError, nearest
+from framework.plain import WriteError
 from synthetic.condition_error import ConditionError
+from synthetic.constraints import Constraint, ConstraintError, FixedCombinations, Inequality, Range
 from synthetic.fidelity import Fidelity
+from synthetic.fitted import Fitted
 from synthetic.sharded import Manifest
 
 
@@ -60,6 +65,65 @@ def asked_for(where: Sequence[str]) -> dict[str, str]:
             raise ConditionError(f"--where names column {name.strip()!r} twice. Name it once.")
         told[name.strip()] = value.strip()
     return told
+
+
+def constraints_of(
+    ordered: Sequence[str] = (), within: Sequence[str] = (), together: Sequence[str] = ()
+) -> tuple[Constraint, ...]:
+    """Constraints as a command line writes them: LOW<=HIGH or LOW<HIGH; COLUMN=LEAST..MOST; COLUMN,COLUMN.
+
+    Raises ConstraintError for what is none of these. Whether the columns are there is seen with the table.
+    """
+    told: list[Constraint] = []
+    for each in ordered:
+        low, mark, high = each.partition("<")
+        strict, high = not high.startswith("="), high.removeprefix("=")
+        if not mark or not low.strip() or not high.strip():
+            raise ConstraintError(f"--ordered {each!r} is no inequality. Write it as LOW<=HIGH or LOW<HIGH.")
+        told.append(Inequality(low.strip(), high.strip(), strict))
+    for each in within:
+        name, _, bounds = each.partition("=")
+        least, dots, most = (part.strip() for part in bounds.partition(".."))
+        if not name.strip() or not dots or not (least or most):
+            raise ConstraintError(f"--within {each!r} is no range. Write it as COLUMN=LEAST..MOST.")
+        told.append(Range(name.strip(), _bound(least), _bound(most)))
+    for each in together:
+        names = tuple(name.strip() for name in each.split(","))
+        if len(names) < 2 or not all(names):
+            raise ConstraintError(f"--together {each!r} names no two columns. Write it as COLUMN,COLUMN.")
+        told.append(FixedCombinations(names))
+    return tuple(told)
+
+
+def _bound(told: str) -> float | str | None:
+    """A number where it is one, else the text of a date."""
+    try:
+        return float(told) if told else None
+    except ValueError:
+        return told
+
+
+def check_folder(folder: str | None) -> None:
+    """Raises WriteError where a synthesizer cannot be saved: the folder is there already and holds something."""
+    if folder and Path(folder).exists() and (not Path(folder).is_dir() or any(Path(folder).iterdir())):
+        raise WriteError(f"--save {folder} is there already. Pass a folder that is not.")
+
+
+def keep(fitted: Fitted, folder: str | None) -> None:
+    """Saves a synthesizer into a new folder, whole or not at all; nothing without one. Raises WriteError; SDVError for
+    an engine whose models are pickles."""
+    if not folder:
+        return
+    home = Path(folder)
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent) as beside:
+            part = Path(beside) / home.name
+            part.mkdir(mode=0o700)  # it tells of the rows that it learned from
+            fitted.save(part)
+            part.replace(home)
+    except OSError as error:
+        raise WriteError(f"{folder} cannot be written ({error.strerror or error}). Pass another --save.") from error
 
 
 def without(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

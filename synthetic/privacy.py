@@ -6,11 +6,15 @@ are (Carlini et al. 2022). Distances to the closest record are a smoke test alon
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from synthetic.attacks.inference import infer
+from synthetic.attacks.linkability import link
+from synthetic.attacks.risk import Risk
+from synthetic.attacks.singling_out import single_out
 from synthetic.copula import learn_copula
 from synthetic.fitted import Fitted
 from synthetic.sharded import row_keys
@@ -20,6 +24,7 @@ from synthetic.synthesizer import Filling, Learned, seeded
 FALSE_POSITIVES = 0.01
 MOST_ROWS = 2_000  # that an attack asks about, of members and of strangers each
 FLOOR = 1e-6
+RISKS = {"singling out": single_out, "linkability": link, "attribute inference": infer}  # by who has rows alone
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,15 @@ class Attack:
 
 @dataclass(frozen=True)
 class Privacy:
-    """attacks: by name. copies: share of synthetic rows equal to one learned from; copies_of_real: the same of real
-    rows that were not learned from. closer: share of synthetic rows nearer to a row learned from than to one that was
-    not; 0.5 is even."""
+    """attacks: on membership, by name. risks: of guesses about a row's values, by name. copies: share of synthetic rows
+    equal to one learned from; copies_of_real: the same of real rows that were not learned from. closer: share of
+    synthetic rows nearer to a row learned from than to one that was not; 0.5 is even."""
 
     attacks: Mapping[str, Attack]
     copies: float
     copies_of_real: float
     closer: float
+    risks: Mapping[str, Risk] = field(default_factory=dict)
 
     @property
     def worst(self) -> Attack:
@@ -87,12 +93,14 @@ def privacy(
     attacks = {"nearest rows": _attack(*(_nearness(space, rows, synthetic, world) for rows in asked))}
     if fitted is not None and isinstance(fitted.core, Filling):
         attacks["likelihood ratio"] = replace(_attack(*_likelihoods(fitted, asked, world, seed)), inside=True)
+    guessed = {name: attack(space, train, holdout, synthetic, seed=seed) for name, attack in RISKS.items()}
     keys = row_keys(train)
     return Privacy(
         attacks=attacks,
         copies=float(np.isin(row_keys(synthetic[train.columns]), keys).mean()),
         copies_of_real=float(np.isin(row_keys(holdout[train.columns]), keys).mean()),
         closer=_closer(space, train, holdout, synthetic, seed),
+        risks={name: risk for name, risk in guessed.items() if risk is not None},
     )
 
 

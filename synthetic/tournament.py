@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,7 @@ from framework.contender import Context
 from framework.contest.attempt import Crash
 from synthetic.constraints import Constraint
 from synthetic.fidelity import Fidelity, judge
+from synthetic.fidelity_repeats import together
 from synthetic.fitted import Fitted
 from synthetic.synthesizer import Synthesizer, seeded
 
@@ -40,7 +41,9 @@ class Contestant:
         useful = self.judged.useful
         worth = f", TSTR ÷ TRTR {useful.ratio:.3f}" if useful is not None else ""
         alike = self.judged.alike
-        return f"{self.name}: {said}; quality {alike.quality:.3f}, C2ST {alike.c2st:.3f}{worth} ({self.seconds:.0f} s)"
+        attacked = max((risk.value for risk in self.judged.private.risks.values()), default=0.0)
+        scores = f"quality {alike.quality:.3f}, C2ST {alike.c2st:.3f}{worth}, worst attack's risk {attacked:.3f}"
+        return f"{self.name}: {said}; {scores} ({self.seconds:.0f} s)"
 
 
 @dataclass(frozen=True)
@@ -69,25 +72,60 @@ def contest(
     seconds: float = float("inf"),
     seed: int = 0,
     workers: int = 1,
+    splits: int = 1,
 ) -> Tournament:
     """Fits every engine on four fifths of the rows, judges it on the last fifth, and ranks them.
 
+    splits: from 2 the winner is fitted and judged on further splits too, and its scores are means with an interval.
     seconds: for all of it. workers: engines fitted at once, as Ray tasks, from 2. An engine that fails is a contestant
     with its reason. Raises TournamentError, with all reasons, where none has rows; UserError for a table or a
     constraint that no engine can take.
     """
-    order = seeded(seed).permutation(len(frame))
-    cut = len(frame) - max(20, round(HOLDOUT * len(frame)))
-    train, holdout = (frame.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
+    if splits < 1:
+        raise TournamentError(f"{splits} splits were asked for; at least 1 is needed.")
+    train, holdout = _parted(frame, seed)
     end = time.time() + seconds
+    first = time.time() + seconds * len(engines) / (len(engines) + splits - 1)
     told = (_at_once if workers > 1 and len(engines) > 1 else _in_turn)(
-        engines, (train, holdout, tuple(constraints), target, seed), end, workers
+        engines, (train, holdout, tuple(constraints), target, seed), first, workers
     )
     if all(each.judged is None for each in told):
         if len({each.reason for each in told}) == 1:
             raise TournamentError(told[0].reason)
         raise TournamentError("no engine came through. " + " ".join(f"{each.name}: {each.reason}" for each in told))
-    return Tournament(tuple(sorted(told, key=_place)), train, holdout)
+    winner, *others = sorted(told, key=_place)
+    engine = next(each for each in engines if each.name == winner.name)
+    winner = _on_splits(winner, engine, frame, tuple(constraints), target, range(seed + 1, seed + splits), end)
+    return Tournament((winner, *others), train, holdout)
+
+
+def _parted(frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    order = seeded(seed).permutation(len(frame))
+    cut = len(frame) - max(20, round(HOLDOUT * len(frame)))
+    train, holdout = (frame.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
+    return train, holdout
+
+
+def _on_splits(
+    winner: Contestant,
+    engine: Synthesizer,
+    frame: pd.DataFrame,
+    constraints: tuple[Constraint, ...],
+    target: str | None,
+    seeds: Sequence[int],
+    end: float,
+) -> Contestant:
+    """The winner with what further splits say of its engine; a split that came to nothing is a remark."""
+    assert winner.judged is not None
+    further = [
+        one(
+            engine, *_parted(frame, seed), constraints, target, seed, seconds=(end - time.time()) / (len(seeds) - place)
+        )
+        for place, seed in enumerate(seeds)
+    ]
+    judged = together([winner.judged, *(each.judged for each in further if each.judged is not None)])
+    missing = tuple(f"a further split was not judged: {each.reason}" for each in further if each.judged is None)
+    return replace(winner, judged=replace(judged, remarks=(*judged.remarks, *missing)))
 
 
 def _place(contestant: Contestant) -> tuple[int, float]:

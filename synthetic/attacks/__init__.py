@@ -1,0 +1,1 @@
+"""What attackers try on synthetic rows, each held against rows that were never learned from."""

@@ -1,0 +1,1 @@
+"""Tables that hang together, parents first, and how they are judged."""

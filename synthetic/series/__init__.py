@@ -1,0 +1,1 @@
+"""Time series that were never observed, and how they are judged."""

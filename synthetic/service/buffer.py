@@ -1,0 +1,69 @@
+"""Rows drawn ahead, so that a few of them are no cold start. Each is given away once."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+import pandas as pd
+
+PIECE = 1_000  # rows drawn at a time: who asks for others waits no longer than that
+
+
+class Buffer:
+    """At most `most` rows; drawn anew in the executor as soon as half of them are gone.
+
+    draw: so many rows, other ones at each call. It is called by one thread at a time.
+    """
+
+    def __init__(self, draw: Callable[[int], pd.DataFrame], executor: Executor, most: int) -> None:
+        self._draw, self._executor, self._most = draw, executor, most
+        self._held: deque[pd.DataFrame] = deque()
+        self._rows = 0
+        self._lock = threading.Lock()
+        self._filling = False
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def fill(self) -> None:
+        """Draws until it is full, here and now."""
+        while self._rows < self._most:
+            self._add()
+
+    def take(self, rows: int) -> pd.DataFrame | None:
+        """So many rows; None where there are fewer."""
+        with self._lock:
+            if self._rows < rows:
+                found = None
+            else:
+                parts = []
+                wanted = rows
+                while wanted:
+                    first = self._held.popleft()
+                    parts.append(first.iloc[:wanted])
+                    if len(first) > wanted:
+                        self._held.appendleft(first.iloc[wanted:])
+                    wanted -= len(parts[-1])
+                self._rows -= rows
+                found = parts[0] if len(parts) == 1 else pd.concat(parts)
+            if self._rows <= self._most // 2 and not self._filling:
+                self._filling = True
+                self._executor.submit(self._refill)
+        return found
+
+    def _refill(self) -> None:
+        """One piece, and the next one behind whatever waits meanwhile."""
+        try:
+            self._add()
+        finally:
+            with self._lock:
+                self._filling = self._rows < self._most
+                if self._filling:
+                    self._executor.submit(self._refill)
+
+    def _add(self) -> None:
+        drawn = self._draw(min(PIECE, self._most))
+        with self._lock:
+            self._held.append(drawn)
+            self._rows += len(drawn)
