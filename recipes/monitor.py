@@ -20,6 +20,7 @@ class Config:
     hours: float | None = None  # look at the last so many hours; at all that is logged by default
     window: float = 24.0  # hours of a window of the score
     drifted: float = 0.2  # alert: more than this share of the columns drifted
+    joint: float = 0.05  # alert: all columns together lie further from training (MMD, 0 to 1.41)
     errors: float = 0.01  # alert: more than this share of the requests failed
     seconds: float = 1.0  # alert: 1 of 100 requests took longer
     loss: float = 0.1  # alert: the score is worse than in validation by more than this share of it
@@ -43,7 +44,13 @@ def main(config: Config) -> Health:
         came=config.outcomes,
         since=hours_ago(config.hours),
         hours=config.window,
-        rules=Rules(drifted=config.drifted, errors=config.errors, seconds=config.seconds, loss=config.loss),
+        rules=Rules(
+            drifted=config.drifted,
+            joint=config.joint,
+            errors=config.errors,
+            seconds=config.seconds,
+            loss=config.loss,
+        ),
         failing=config.fail_on_alert,
         seed=config.seed,
     )

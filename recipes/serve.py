@@ -7,6 +7,7 @@ from framework.monitoring.metrics import counting
 from framework.monitoring.prediction_log import logging_to
 from framework.recipe import write_report
 from framework.serving.endpoint import Endpoint, join, stay
+from framework.serving.scale import Pace
 from framework.serving.traffic.control import challenge
 from framework.serving.traffic.plan import Canary
 
@@ -17,7 +18,12 @@ class Config:
     name: str | None = None  # what it is asked by; the name it is registered under by default
     host: str = "127.0.0.1"  # the address to listen on; any but loopback needs FRAMEWORK_SERVE_TOKEN
     port: int | None = None  # 8000 by default; a second model joins the server that runs
+    many: tuple[str, ...] = ()  # further models, each opened at its first request
+    slots: int | None = None  # so many of these are in memory at once, 20 by default; the others are put away
     replicas: str = "1"  # processes that answer; 1-4: as many as the requests need, within these
+    ongoing: float | None = None  # with such a range: requests at a time for which a replica is enough, 32 by default
+    up_seconds: float | None = None  # for so long there are more until another replica is started, 15 by default
+    down_seconds: float | None = None  # for so long there are fewer until one goes, 300 by default
     log: str | None = None  # a folder that predictions are logged to, for recipes.monitor; private as the rows are
     log_share: float = 1.0  # of the requests, logged
     log_without: tuple[str, ...] = ()  # columns that are never logged
@@ -48,10 +54,13 @@ def main(config: Config) -> Endpoint:
         host=config.host,
         port=config.port,
         replicas=config.replicas,
+        pace=Pace.of(ongoing=config.ongoing, up_seconds=config.up_seconds, down_seconds=config.down_seconds),
         roots=config.roots or None,
         certificate=config.certificate,
         key=config.key,
         observers=[counting(), *logged] if logged else None,
+        many=config.many,
+        slots=config.slots,
     )
     if config.challenger or config.shadow:
         challenge(

