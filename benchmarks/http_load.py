@@ -65,7 +65,10 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """All connections' requests. statuses: how each ended: 200, another status, "reset" or "refused"."""
+    """All connections' requests. statuses: how each ended: 200, another status, "reset" or "refused".
+
+    silence: the longest time, in seconds, from one good answer to the next, whoever got it.
+    """
 
     def __init__(self, url: str, body: bytes, *, seconds: float, rate: float | None) -> None:
         parts = urlsplit(url)
@@ -77,6 +80,7 @@ class Load:
         self.began = time.perf_counter()
         self.end = self.began + seconds
         self._rate, self._due = rate, self.began
+        self._last, self.silence = self.began, 0.0
 
     def turn(self) -> float | None:
         """Seconds until the next request is due; None: there is none more."""
@@ -90,6 +94,8 @@ class Load:
         self.statuses[status] += 1
         if status == "200":
             self.latencies.append(seconds)
+            now = time.perf_counter()
+            self.silence, self._last = max(self.silence, now - self._last), now
 
     async def keep_one(self) -> None:
         """One connection after the other, until the end."""
@@ -109,7 +115,7 @@ class Load:
         _, late = await asyncio.wait(keeping, timeout=self.end - time.perf_counter() + LATE)
         self.statuses["late"] += len(late)
         took, found = time.perf_counter() - self.began, sorted(self.latencies)
-        told: dict[str, Any] = {"requests": len(found), "per_second": len(found) / took}
+        told: dict[str, Any] = {"requests": len(found), "per_second": len(found) / took, "silence": self.silence}
         told |= {"failed": {status: count for status, count in self.statuses.items() if status != "200" and count}}
         if found:
             quantiles = {"p50": 0.5, "p99": 0.99}

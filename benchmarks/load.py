@@ -3,7 +3,8 @@
 python -m benchmarks.load --minutes 10
 python -m benchmarks.load --minutes 0.2 --connections 4
 
-Tells of each stretch how many requests failed, and how, and the servers' memory at its beginning and end.
+Tells of each stretch how many requests failed, and how; the longest time without an answer; and the servers' memory at
+its beginning and end.
 """
 
 import argparse
@@ -92,10 +93,11 @@ class Stretch:
 
     def row(self) -> str:
         failed = ", ".join(f"{count} × {status}" for status, count in self.told["failed"].items()) or "0"
+        told = self.told
+        p50, p99 = (told.get(name, float("nan")) for name in ("p50", "p99"))
         return (
-            f"| {self.name} | {self.told['requests']:,} | {self.told['per_second']:,.0f} | {failed} "
-            f"| {self.told.get('p50', float('nan')):.1f} | {self.told.get('p99', float('nan')):.1f} "
-            f"| {self.told['memory_before']:,.0f} → {self.told['memory_after']:,.0f} |"
+            f"| {self.name} | {told['requests']:,} | {told['per_second']:,.0f} | {failed} | {told['silence']:.2f} "
+            f"| {p50:.1f} | {p99:.1f} | {told['memory_before']:,.0f} → {told['memory_after']:,.0f} |"
         )
 
 
@@ -127,8 +129,10 @@ def main() -> None:
             finally:
                 server.terminate()
                 server.wait(120)
-    print("\n| meanwhile | requests | requests/s | failed | p50 ms | p99 ms | replicas' memory, MB |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "\n| meanwhile | requests | requests/s | failed | no answer for, s | p50 ms | p99 ms | replicas' memory, MB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     print("\n".join(stretch.row() for stretch in stretches))
 
 

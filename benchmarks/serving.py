@@ -1,9 +1,12 @@
 """A served model's requests a second, beside the same model in bare FastAPI, in MLflow's own server and in BentoML.
 
-python -m benchmarks.serving --rounds 3
+python -m benchmarks.serving --out serving.jsonl        # the whole table; run again, it goes on where it was broken off
+python -m benchmarks.serving --quick                    # a minute or two a model: whether all of it runs
 python -m benchmarks.serving --models xgboost --servers ours fastapi --connections 1 64 --rows 1 --seconds 2
 
-BentoML is never a dependency: it gets an environment of its own, made at its first use.
+"nothing-on-serve" is a Ray Serve application that does nothing, under the same settings: what is left of its rate is
+our share. A server that does not start is told, and the others are measured. BentoML is never a dependency: it gets an
+environment of its own, made at its first use.
 """
 
 import argparse
@@ -32,6 +35,7 @@ ROWS = (1, 100)
 MODELS = ("xgboost", "ensemble", "torch", "mojo")
 TREES = 150
 SECONDS = 5.0
+QUICK = {"rounds": 1, "seconds": 0.5, "connections": [1, 64], "rows": [1]}
 WARM_SECONDS = 1.0
 ROOT = Path(__file__).parents[1]
 
@@ -79,6 +83,10 @@ deployment.start("127.0.0.1", int(sys.argv[2]))
 serve.run(Nothing.bind(), name="nothing", route_prefix="/")
 time.sleep(3600)
 """
+
+
+class NoAnswerError(Exception):
+    """A server that did not start."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ def running(server: Server, url: str, body: bytes) -> Iterator[psutil.Process]:
         try:
             if not _answers(url, body, process):
                 log.seek(0)
-                raise SystemExit(f"nothing answers at {url}:\n{log.read().decode()[-3000:]}")
+                raise NoAnswerError(f"nothing answers at {url}:\n{log.read().decode()[-3000:]}")
             yield psutil.Process(process.pid)
         finally:
             children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
@@ -210,6 +218,43 @@ def bodies(home: Path, row: dict[str, Any], rows: int) -> dict[str, Path]:
 Key = tuple[str, int, int, str]  # model, rows, connections, server
 
 
+class Figures:
+    """What was measured, by key and round: in memory, and in a file of JSON lines that a later run goes on from.
+
+    seconds: of a measurement; those in the file that took longer or shorter are left out.
+    """
+
+    def __init__(self, path: Path | None, seconds: float) -> None:
+        self._path, self._seconds = path, seconds
+        self._found: dict[Key, dict[int, dict[str, Any]]] = {}
+        for line in path.read_text().splitlines() if path is not None and path.exists() else ():
+            try:
+                told = json.loads(line)
+            except ValueError:  # the last line of a run that was killed
+                continue
+            if told["seconds"] == seconds:
+                self._found.setdefault(_key(told), {})[told["round"]] = told
+
+    def has(self, key: Key, turn: int) -> bool:
+        return turn in self._found.get(key, {})
+
+    def add(self, key: Key, turn: int, figures: dict[str, Any]) -> None:
+        told = dict(zip(("model", "rows", "connections", "server"), key, strict=True))
+        told |= {"round": turn, "seconds": self._seconds, **figures}
+        self._found.setdefault(key, {})[turn] = told
+        if self._path is not None:
+            with self._path.open("a") as stream:
+                stream.write(f"{json.dumps(told)}\n")
+
+    def of(self, model: str) -> dict[Key, list[dict[str, Any]]]:
+        """All rounds by key."""
+        return {key: list(rounds.values()) for key, rounds in self._found.items() if key[0] == model}
+
+
+def _key(told: dict[str, Any]) -> Key:
+    return told["model"], told["rows"], told["connections"], told["server"]
+
+
 def main() -> None:
     known = list(servers(Path(), Path(), 0))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -219,47 +264,66 @@ def main() -> None:
     parser.add_argument("--servers", nargs="+", choices=known, default=known)
     parser.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
+    parser.add_argument("--quick", action="store_true", help="few and short rounds, unless they are told")
+    parser.add_argument("--out", type=Path, help="a file of JSON lines: what stands in it is not measured again")
+    parser.set_defaults(**(QUICK if "--quick" in sys.argv else {}))
     given = parser.parse_args()
-    found: dict[Key, list[dict[str, Any]]] = {}
+    found = Figures(given.out and given.out.resolve(), given.seconds)
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         os.chdir(home)  # where MLflow leaves its files
         os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "XDG_STATE_HOME": scratch}
         for model in given.models:
-            folder, pyfunc, row = make(model, home)
-            asked = {rows: bodies(home, row, rows) for rows in given.rows}
-            for _ in range(given.rounds):
-                for name in given.servers:
-                    measure(name, model, folder, pyfunc, asked, given, found)
-            report({key: rounds for key, rounds in found.items() if key[0] == model})
+            turns = [(turn, name) for turn in range(given.rounds) for name in given.servers]
+            missing = [(turn, name) for turn, name in turns if left(model, name, turn, given, found)]
+            if missing:
+                folder, pyfunc, row = make(model, home)
+                asked = {rows: bodies(home, row, rows) for rows in given.rows}
+            for turn, name in missing:
+                try:
+                    measure(name, model, turn, folder, pyfunc, asked, given, found)
+                except NoAnswerError as error:
+                    print(f"{model} on {name}, round {turn}: {error}", flush=True)
+            report(found.of(model))
+
+
+def left(model: str, name: str, turn: int, given: argparse.Namespace, found: Figures) -> list[tuple[int, int]]:
+    """The numbers of rows and of connections that a server has not been measured with in this round."""
+    every = [(rows, connections) for rows in given.rows for connections in given.connections]
+    return [each for each in every if not found.has((model, *each, name), turn)]
 
 
 def measure(
     name: str,
     model: str,
+    turn: int,
     folder: Path,
     pyfunc: Path,
     asked: dict[int, dict[str, Path]],
     given: argparse.Namespace,
-    found: dict[Key, list[dict[str, Any]]],
+    found: Figures,
 ) -> None:
-    """One server with all numbers of rows and connections; its figures are added to `found`."""
+    """One server with all numbers of rows and connections that are missing; its figures are added to `found`."""
     (port,) = free_ports(1)
     server = servers(folder, pyfunc, port)[name]
     url = f"http://127.0.0.1:{port}{server.path}"
+    wanted = left(model, name, turn, given, found)
     with running(server, url, asked[given.rows[0]][server.body].read_bytes()) as process:
-        for rows, files in asked.items():
-            load(url, files[server.body], connections=8, seconds=min(WARM_SECONDS, given.seconds))
-            for connections in given.connections:
+        for rows in dict.fromkeys(rows for rows, _ in wanted):
+            body = asked[rows][server.body]
+            load(url, body, connections=8, seconds=min(WARM_SECONDS, given.seconds))
+            for connections in [each for many, each in wanted if many == rows]:
                 before = busy(process)
-                figures = load(url, files[server.body], connections=connections, seconds=given.seconds)
+                figures = load(url, body, connections=connections, seconds=given.seconds)
                 figures["cpu"] = 1e3 * (busy(process) - before) / max(1, figures["requests"])
                 figures["failed"] = sum(figures["failed"].values())
-                found.setdefault((model, rows, connections, name), []).append(figures)
+                found.add((model, rows, connections, name), turn, figures)
 
 
 def report(found: dict[Key, list[dict[str, Any]]]) -> None:
     """Medians over the rounds as a Markdown table."""
+    if not found:
+        return
     medians = {
         key: {figure: statistics.median(each.get(figure, float("nan")) for each in rounds) for figure in FIGURES}
         for key, rounds in found.items()

@@ -34,11 +34,13 @@ class Network:
         return f"ct{self.number}"
 
     def join(self) -> Place:
-        """A further namespace on the bridge."""
+        """A further namespace on the bridge. What a killed process has left under its names is removed: the bridge is
+        this network's, so that they are too."""
         place = len(self.names) + 2
         name, near, far = f"{self.bridge}-{place}", f"{self.bridge}n{place}", f"{self.bridge}f{place}"
         ip = f"{PREFIX}.{self.number}.{place}"
         self.names.append(name)
+        self._remove(name)
         _ip("netns", "add", name)
         _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", name)
         _ip("link", "set", near, "master", self.bridge, "up")
@@ -54,10 +56,15 @@ class Network:
     def close(self) -> None:
         """Removes all of it."""
         for name in self.names:
-            with contextlib.suppress(OSError, subprocess.CalledProcessError):
-                _ip("netns", "del", name)
+            self._remove(name)
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
             _ip("link", "del", self.bridge)
+
+    def _remove(self, name: str) -> None:
+        """A namespace and its cable, which would outlive it where something still holds the namespace."""
+        for command in (("link", "del", name.replace("-", "n")), ("netns", "del", name)):
+            with contextlib.suppress(OSError, subprocess.CalledProcessError):
+                _ip(*command)
 
 
 def separate_network(tag: str) -> Network | None:

@@ -25,6 +25,7 @@ STOP_SECONDS = 20.0  # for killed processes to be gone
 POLL_SECONDS = 0.05
 STARTED = "Ray runtime started."  # what `ray start` prints once the control store has the node
 STORE_BYTES = 200 * 2**20  # a node's object store; Ray's own default is 30 % of the machine, for each node
+NICENESS = "RAY_worker_niceness"  # how much workers leave to others is the whole machine's matter
 CHECKS = {  # how fast a lost node is noticed
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
@@ -84,7 +85,7 @@ class Nodes:
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
         self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_") or name == NICENESS},
             **CHECKS,
             **(variables or {}),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # a job's python is the one on the PATH
