@@ -185,9 +185,9 @@ def standings(board: "Leaderboard") -> "Figure":
 
 
 def _figure(size: tuple[float, float]) -> "Figure":
-    from matplotlib.figure import Figure
+    from framework.picture import Picture
 
-    return Figure(figsize=size, dpi=120, layout="constrained")
+    return Picture(figsize=size, dpi=120, layout="constrained")
 
 
 def canvas(title: str, x: str, y: str, size: tuple[float, float]) -> tuple["Figure", "Axes"]:

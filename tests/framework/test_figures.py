@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -13,7 +14,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from framework.data.frame import Truth
-from framework.figures import CYCLE, MOST_NAMED, calibration, clusters, confusion_matrix, figures, forecast
+from framework.figures import CYCLE, MOST_NAMED, calibration, clusters, confusion_matrix, figures, forecast, residuals
 from framework.problem import Problem
 
 
@@ -87,6 +88,13 @@ def test_a_forecast_shows_few_of_many_series_and_noise_is_grey():
 
 def test_no_rows_no_figures():
     assert figures(Problem("p", "regression", target="y"), Truth(y=np.zeros(0)), np.zeros(0)) == {}
+
+
+def test_a_notebook_shows_a_figure():
+    """Without pyplot, matplotlib's own figures are a line of text there."""
+    drawn = residuals(Truth(y=np.arange(9.0)), np.arange(9.0), "y")
+    shown, _ = DisplayFormatter().format(drawn)
+    assert shown["image/png"].startswith(b"\x89PNG")
 
 
 def test_drawing_leaves_pyplot_alone():

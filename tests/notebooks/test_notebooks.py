@@ -36,5 +36,8 @@ def test_a_notebook_runs_and_keeps_no_output_in_git(
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     ran = executed(notebook, tmp_path)
-    shown = [data for cell in ran.cells for output in cell.get("outputs", []) if (data := output.get("data"))]
+    outputs = [output for cell in ran.cells for output in cell.get("outputs", [])]
+    shown = [output["data"] for output in outputs if "data" in output]
     assert any("winner:" in data.get("text/html", "") for data in shown)
+    assert all("image/png" in data for data in shown if data["text/plain"].startswith("<Figure"))
+    assert not [text for output in outputs if "ipywidgets" in (text := output.get("text", ""))]
