@@ -58,7 +58,8 @@ uvicorn.run(app, port=int(sys.argv[2]), log_level="warning", access_log=False)
 PROXY = """
 import sys
 from framework.serving import deployment, ingress
-from framework.serving.endpoint import serve, stay
+from framework.serving.endpoint import serve
+from framework.serving.server import stay
 
 deployment.fast = lambda certificate=None: ingress.plain()
 serve(sys.argv[1], name="model", port=int(sys.argv[2]))

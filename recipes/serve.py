@@ -6,8 +6,9 @@ from framework import run, serve
 from framework.monitoring.metrics import counting
 from framework.monitoring.prediction_log import logging_to
 from framework.recipe import write_report
-from framework.serving.endpoint import Endpoint, join, stay
+from framework.serving.endpoint import Endpoint
 from framework.serving.scale import Pace
+from framework.serving.server import join, stay
 from framework.serving.traffic.control import challenge
 from framework.serving.traffic.plan import Canary
 

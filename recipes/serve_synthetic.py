@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from framework import run
 from framework.recipe import write_report
-from framework.serving.endpoint import TOKEN, join, stay
+from framework.serving.server import TOKEN, join, stay
 from synthetic.service.serving import curl, serve_rows
 
 
 @dataclass(frozen=True)
 class Config:
-    models: tuple[str, ...]  # folders that recipes.synthesize --save wrote; each is asked by its folder's name
+    models: tuple[str, ...]  # folders of recipes.synthesize --save, or models:/NAME@champion; each is asked by its name
     name: str = "synthetic"  # they answer at /api/v1/data/NAME, until recipes.unserve NAME
     host: str = "127.0.0.1"  # the address to listen on; any but loopback needs FRAMEWORK_SERVE_TOKEN
     port: int | None = None  # 8000 by default; it joins the server that runs

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from framework import run
 from framework.recipe import write_report
-from framework.serving.endpoint import join, unserve
+from framework.serving.endpoint import unserve
+from framework.serving.server import join
 
 
 @dataclass(frozen=True)

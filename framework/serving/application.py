@@ -8,8 +8,8 @@ from framework.monitoring.metrics import counting
 from framework.registry import resolve
 from framework.serving.access import digest
 from framework.serving.deployment import APP, ServingError, application
-from framework.serving.endpoint import PORT, TOKEN
 from framework.serving.roots import folders
+from framework.serving.server import PORT, TOKEN
 from framework.serving.shelf import check_slots
 from framework.serving.source import pinned, version
 from framework.serving.token_file import configured_tokens

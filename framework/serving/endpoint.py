@@ -1,12 +1,8 @@
 """A registered model put behind HTTP on Ray Serve, and taken down again."""
 
-import ipaddress
 import json
 import os
-import secrets
 import shlex
-import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,26 +11,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster.connect import Session, connect
-from framework.monitoring.metrics import counting
+from cluster.connect import connect
 from framework.predictor import Predictor
 from framework.serving import deployment
-from framework.serving.access import digest
-from framework.serving.deployment import Configuration, ServingError, check_port, loopback
+from framework.serving.deployment import Configuration, ServingError
 from framework.serving.replica import OBSERVERS
 from framework.serving.roots import folders
 from framework.serving.scale import Pace, Scale
-from framework.serving.session import ServingSession, running_session, this_process
+from framework.serving.server import PARTS, TOKEN, end, has_ray, is_own, literal, remember, restore, server
 from framework.serving.shelf import check_slots
 from framework.serving.source import pinned, registered, version
-from framework.serving.tls import Certificate, certificate_of, trusting
+from framework.serving.tls import certificate_of, trusting
 from framework.serving.token_file import configured_tokens
-
-_own: ServingSession | None = None  # the server that this process started on a Ray of its own, and has to end
-
-TOKEN = "FRAMEWORK_SERVE_TOKEN"
-PARTS = ("models", "many", "data")  # of a configuration, that are asked by their names
-PORT = 8000
 
 
 @dataclass(frozen=True)
@@ -83,7 +71,7 @@ class Endpoint:
 
     def leave(self) -> None:
         """Before this process ends: on a laptop the server would die with it and is stopped; on a cluster it stays."""
-        if _own is not None:
+        if is_own():
             unserve(self.name)
 
 
@@ -130,13 +118,13 @@ def serve(
     uri = str(getattr(model, "uri", model))
     folder = resolve(uri).resolve()
     predictor = Predictor.open(folder)
-    name, host = name or registered(uri) or predictor.name, _literal(host)
+    name, host = name or registered(uri) or predictor.name, literal(host)
     shown, scale = certificate_of(certificate, key), Scale.of(replicas)
     further = _further(many)
     check_slots(slots)
     token = token or os.environ.get(TOKEN) or None
     tokens = configured_tokens()
-    present = _server(host, port, token, tokens, shown)
+    present = server(host, port, token, tokens, shown)
     pem = present.get("certificate")
     source = _source(uri, folder)
     shelved = {**present.get("many", {}), **{each: _source(*told) for each, told in further.items()}}
@@ -150,14 +138,13 @@ def serve(
     wanted |= {} if observers is None else {"observers": [dict(each) for each in observers]}
     failed = deployment.deploy(wanted)
     if name in failed:
-        _restore(present)
+        restore(present)
         raise ServingError(f"model {uri} cannot be opened by the server: {failed[name]}")
     if OBSERVERS in failed:
-        _restore(present)
+        restore(present)
         raise ServingError(f"the server cannot be observed: {failed[OBSERVERS]}")
     deployment.wait_for(name, certificate=pem)
-    if _own is not None:
-        _own.remember()
+    remember()
     url = f"{deployment.url(certificate=pem)}/api/v1/predict/{urllib.parse.quote(name, safe='')}"
     return Endpoint(name, url, {column.name: column.example for column in predictor.schema.columns}, token, pem)
 
@@ -177,18 +164,17 @@ def serve_data(
     make, options: as `data.Data.stock` takes them. host, port, token: as `serve` has them.
     Raises ServingError where it cannot be made, and as `serve` does.
     """
-    host, token, tokens = _literal(host), token or os.environ.get(TOKEN) or None, configured_tokens()
-    present = _server(host, port, token, tokens, None)
+    host, token, tokens = literal(host), token or os.environ.get(TOKEN) or None, configured_tokens()
+    present = server(host, port, token, tokens, None)
     wanted = {**present, "data": {**present.get("data", {}), name: {"make": make, "options": dict(options)}}}
     wanted |= {} if tokens is None else {"tokens": [each.to_json() for each in tokens]}
     failed = deployment.deploy(wanted)
     if name in failed:
-        _restore(present)
+        restore(present)
         raise ServingError(f"{make} cannot be made by the server: {failed[name]}")
     pem = present.get("certificate")
     deployment.wait_for(name, certificate=pem)
-    if _own is not None:
-        _own.remember()
+    remember()
     return f"{deployment.url(certificate=pem)}/api/v1/data/{urllib.parse.quote(name, safe='')}"
 
 
@@ -197,7 +183,7 @@ def unserve(name: str) -> None:
 
     On a cluster Ray Serve itself stays, for others; but where it speaks HTTPS, and nobody else uses it, it goes too.
     """
-    present = deployment.configuration() if _has_ray() or (os.environ.get("RAY_ADDRESS") and connect()) else None
+    present = deployment.configuration() if has_ray() or (os.environ.get("RAY_ADDRESS") and connect()) else None
     if present is None:
         raise ServingError(f"{name!r} is not served: no serving session runs here.")
     served = sorted({each for key in PARTS for each in present.get(key, {})})
@@ -206,113 +192,13 @@ def unserve(name: str) -> None:
     left = {key: {other: present[key][other] for other in present.get(key, {}) if other != name} for key in PARTS}
     if any(left.values()):
         deployment.deploy({**present, **left})
-    elif _own is not None:
-        _end()
+    elif is_own():
+        end()
     elif os.environ.get("RAY_ADDRESS") and present.get("certificate") and deployment.single():
         deployment.stop(str(present.get("folder") or ""))  # the next one may show another certificate, or none
     else:
         # A server that another process holds goes with that process, and this one's Ray with it: no time to wait.
         deployment.delete(wait=bool(os.environ.get("RAY_ADDRESS")))
-
-
-def join() -> bool:
-    """Connects this process to the Ray that already serves on this machine, if one does; says whether.
-
-    For a second command in a second shell. With RAY_ADDRESS set, that cluster is meant instead.
-    """
-    session = running_session()
-    if session is None or _has_ray() or os.environ.get("RAY_ADDRESS"):
-        return False
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # as the other has it; Ray looks once, when it is imported
-    os.environ["RAY_ADDRESS"] = session.address
-    try:
-        connect()
-    finally:
-        del os.environ["RAY_ADDRESS"]
-    return True
-
-
-def stay(*, seconds: float | None = None) -> None:
-    """Keeps the server of this process up until its last model is unserved, Ctrl-C or SIGTERM; then stops it, and Ray.
-
-    Returns at once where the server does not end with this process: on a cluster.
-    seconds: at most so long.
-    """
-    import ray
-
-    if _own is None:
-        return
-    until = time.monotonic() + (float("inf") if seconds is None else seconds)
-    try:
-        while deployment.running() and time.monotonic() < until:
-            time.sleep(min(1.0, max(0.0, until - time.monotonic())))
-    except KeyboardInterrupt:
-        print(f"{_own.url} is stopped", flush=True)
-    finally:
-        _end()
-        ray.shutdown()
-
-
-def _server(
-    host: str, port: int | None, token: str | None, tokens: Sequence[Any] | None, shown: Certificate | None
-) -> Configuration:
-    """What the server that runs was configured with; it is started where none runs."""
-    if not loopback(host) and not token and not tokens:
-        raise ServingError(f"host {host} is reached from the network: set {TOKEN} to a secret that clients must send.")
-    if not _has_ray():
-        if not os.environ.get("RAY_ADDRESS"):
-            check_port(host, port or PORT)
-        os.environ.setdefault("RAY_worker_niceness", "0")  # nothing is behind a Ray that answers people
-    session = connect()
-    present = deployment.configuration()
-    if present is None:
-        present = _started(session, host, port or PORT, token, shown)
-    _check_same(present, port, token, shown)
-    return present
-
-
-def _started(session: Session, host: str, port: int, token: str | None, shown: Certificate | None) -> Configuration:
-    """Starts the server; returns the configuration of one without models."""
-    global _own
-    folder, pem = deployment.start(host, port, certificate=shown), shown.path if shown else None
-    if session.where == "laptop" and _own is None:
-        _own = this_process(address=session.address, url=deployment.url(certificate=pem), folder=folder)
-    guarded = {"token": digest(token.encode()) if token else None, "secret": secrets.token_hex()}
-    return {
-        "models": {},
-        **guarded,
-        "observers": [counting()],
-        "replicas": 1,
-        "port": port,
-        "certificate": pem,
-        "folder": folder,
-    }
-
-
-def _end() -> None:
-    """Stops the server where it is this process's own."""
-    global _own
-    if _own is not None:
-        deployment.stop(_own.folder)
-        _own.forget()
-        _own = None
-
-
-def _check_same(present: Configuration, port: int | None, token: str | None, shown: Certificate | None) -> None:
-    if port is not None and port != present["port"]:
-        raise ServingError(
-            f"this Ray serves on port {present['port']}; a second port is not opened. Leave the port out."
-        )
-    if shown is not None and shown.path != present.get("certificate"):
-        raise ServingError(
-            f"the running server shows {present.get('certificate') or 'no certificate'}, not {shown.path}. "
-            f"Take its models down first (recipes.unserve), and serve anew."
-        )
-    if (digest(token.encode()) if token else None) != present["token"]:
-        started = (
-            "with another token" if present["token"] and token else "with a token" if present["token"] else "without"
-        )
-        raise ServingError(f"the running server was started {started}. Give {TOKEN} the same value here.")
 
 
 def _further(many: Mapping[str, Any] | Sequence[Any]) -> dict[str, tuple[str, Path]]:
@@ -334,32 +220,6 @@ def _source(uri: str, folder: Path) -> Configuration:
     """What replicas open a model by. folder: where it is on this machine."""
     uri = pinned(uri, folder)
     return {"uri": uri, "version": version(uri), "folder": str(folder) if deployment.alone() else None}
-
-
-def _restore(present: Configuration) -> None:
-    """Back to the models before a failed one; without any, the server goes again."""
-    if any(present.get(key) for key in PARTS):
-        deployment.deploy(present)
-    else:
-        deployment.delete(wait=True)
-        _end()
-
-
-def _has_ray() -> bool:
-    """Whether this process is connected to Ray, without importing it."""
-    ray = sys.modules.get("ray")
-    return ray is not None and bool(ray.is_initialized())
-
-
-def _literal(host: str) -> str:
-    if host == "localhost":
-        return "127.0.0.1"
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError as error:
-        raise ServingError(
-            f"host {host!r} is no address. Pass 127.0.0.1, 0.0.0.0 or an address of this machine."
-        ) from error
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:

@@ -21,7 +21,7 @@ from framework.serving import deployment
 from framework.serving.access import digest
 from framework.serving.application import build
 from framework.serving.deployment import APP, ServingError
-from framework.serving.endpoint import TOKEN
+from framework.serving.server import TOKEN
 
 MANIFEST = Path(__file__).parents[3] / "cluster" / "kuberay" / "rayservice.yaml"
 

@@ -26,7 +26,8 @@ from cluster.user_error import UserError
 from framework.predictor import ModelFolderError
 from framework.serving import deployment
 from framework.serving.deployment import ServingError
-from framework.serving.endpoint import TOKEN, Endpoint, serve, unserve
+from framework.serving.endpoint import Endpoint, serve, unserve
+from framework.serving.server import TOKEN
 from framework.serving.session import running_session, state_file
 from framework.serving.token_file import FILE, add_token
 

@@ -38,7 +38,8 @@ from framework.contenders.tuned import TunedModel
 from framework.data.kfold import k_fold
 from framework.scoring import scored
 from framework.serving import deployment
-from framework.serving.endpoint import TOKEN, Endpoint, serve, unserve
+from framework.serving.endpoint import Endpoint, serve, unserve
+from framework.serving.server import TOKEN
 
 ROWS = 20
 TREES = XGBoost(rounds=20, patience=0)

@@ -13,8 +13,9 @@ import pytest
 from cluster.connect import Session
 from cluster.ports import free_ports
 from framework.serving import deployment
-from framework.serving.endpoint import TOKEN, Endpoint, serve, unserve
+from framework.serving.endpoint import Endpoint, serve, unserve
 from framework.serving.scale import Pace
+from framework.serving.server import TOKEN
 from tests.framework.serving.replicas import replicas, until
 
 CLIENTS = 6

@@ -22,7 +22,8 @@ from cluster.connect import Session
 from cluster.ports import free_ports
 from framework.serving import deployment
 from framework.serving.deployment import ServingError
-from framework.serving.endpoint import TOKEN, Endpoint, serve, unserve
+from framework.serving.endpoint import Endpoint, serve, unserve
+from framework.serving.server import TOKEN
 from framework.serving.tls import CertificateError, certificate_of, trusting
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from cluster.connect import Session
 from cluster.ports import free_ports
-from framework.serving.endpoint import TOKEN, Endpoint, serve
+from framework.serving.endpoint import Endpoint, serve
+from framework.serving.server import TOKEN
 from framework.serving.token_file import FILE
 from tests.framework.serving.http_client import Client
 from tests.framework.serving.page.visitor import Visitor

@@ -17,7 +17,8 @@ from cluster.connect import Session
 from cluster.ports import free_ports
 from framework.serving import deployment
 from framework.serving.deployment import ServingError
-from framework.serving.endpoint import TOKEN, Endpoint, serve, unserve
+from framework.serving.endpoint import Endpoint, serve, unserve
+from framework.serving.server import TOKEN
 from framework.serving.traffic.buckets import bucket_of, deal
 from framework.serving.traffic.conducting import NAME as CONDUCTOR
 from framework.serving.traffic.conducting import NAMESPACE
