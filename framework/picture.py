@@ -1,8 +1,8 @@
 """A figure that a notebook shows: plain matplotlib, which shows none of its own without pyplot."""
 
-from matplotlib.figure import Figure
+import io
 
-from framework.explainers.page import png
+from matplotlib.figure import Figure
 
 
 class Picture(Figure):
@@ -10,3 +10,10 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         return png(self)
+
+
+def png(figure: Figure) -> bytes:
+    """On white, whatever stands behind it."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", facecolor="white")
+    return stream.getvalue()

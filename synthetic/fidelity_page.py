@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.explainers.page import STYLE, png
+from framework.explainers.page import STYLE
+from framework.picture import png
 from framework.plain import write_text
 
 if TYPE_CHECKING:

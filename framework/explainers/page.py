@@ -2,13 +2,13 @@
 
 import base64
 import html
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from framework.picture import png
 from framework.plain import write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -71,12 +71,6 @@ def write_pictures(drawn: Mapping[str, "Figure"], folder: Path) -> None:
     """Each as NAME.png. Raises WriteError."""
     for name, figure in drawn.items():
         write_bytes(folder / f"{name}.png", png(figure))
-
-
-def png(figure: "Figure") -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", facecolor="white")
-    return stream.getvalue()
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -65,7 +65,7 @@ class Experiment:
         return "\n".join(self.lines())
 
     def _repr_html_(self) -> str:
-        from framework.explainers.page import png
+        from framework.picture import png
 
         picture = base64.b64encode(png(self.figure())).decode()
         return f'<pre>{html.escape(str(self))}</pre><img alt="" src="data:image/png;base64,{picture}" width="640">'
