@@ -4,8 +4,8 @@ import hashlib
 import time
 from pathlib import Path
 
-from federated.chain import FIRST, AuditError, Line, appended, read
 from federated.message import Message
+from framework.sealed import FIRST, AuditError, Line, appended, read
 
 __all__ = ["FIRST", "Audit", "AuditError", "verify"]
 
@@ -14,7 +14,7 @@ class Audit:
     """Appends to a file of its own, one JSON line for each message that left the silo, refusals too.
 
     A line holds when, which message, in which round, how many bytes, their SHA-256 and the arrays' names and shapes,
-    never a value; see `federated.chain` for how lines are sealed.
+    never a value; see `framework.sealed` for how lines are sealed.
     """
 
     def __init__(self, path: Path) -> None:

@@ -16,6 +16,7 @@ from framework.data.frame import Fold
 from framework.problem import Kind
 
 if TYPE_CHECKING:
+    from framework.privacy.allowance import Allowance
     from framework.sweep.trial import Trial
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Context:
     threads: CPU threads it may use.
     checkpoints: a folder or URI that every node of the cluster reaches, where a distributed fit keeps its checkpoints;
     a fit that finds some there goes on from the newest sound one. None: they are gone with the fit.
+    allowance: what rows may cost that are learned from with differential privacy, and the ledger of it; None: nobody
+    keeps count.
     """
 
     seed: int = 0
@@ -58,6 +61,7 @@ class Context:
     teller: Callable[[str], None] = log.warning
     counter: "Callable[[Trial], None]" = untold
     keeper: Callable[[str, bytes], object] = unkept
+    allowance: "Allowance | None" = None
 
     def remaining(self) -> float:
         """Seconds until the deadline; never negative."""

@@ -8,18 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from federated.privacy.accountant import Spend as Spend
-    from federated.privacy.ledger import Ledger as Ledger
-    from federated.privacy.levels import PrivacyError as PrivacyError
     from federated.privacy.levels import RecordLevel as RecordLevel
     from federated.privacy.levels import SiloLevel as SiloLevel
+    from framework.privacy.accountant import PrivacyError as PrivacyError
+    from framework.privacy.accountant import Spend as Spend
+    from framework.privacy.ledger import Ledger as Ledger
 
 HOMES = {
-    "Ledger": "federated.privacy.ledger",
-    "PrivacyError": "federated.privacy.levels",
+    "Ledger": "framework.privacy.ledger",
+    "PrivacyError": "framework.privacy.accountant",
     "RecordLevel": "federated.privacy.levels",
     "SiloLevel": "federated.privacy.levels",
-    "Spend": "federated.privacy.accountant",
+    "Spend": "framework.privacy.accountant",
 }
 __all__ = list(HOMES)
 

@@ -14,10 +14,10 @@ import pandas as pd
 
 from federated.message import Message
 from federated.policy import Policy, PolicyError
-from federated.privacy.accountant import Spend, epsilon_of
-from federated.privacy.ledger import Charge, Ledger
 from federated.privacy.noisy_statistics import counted, first_edges, named
 from federated.privacy.plan import NAMING, Plan, planned
+from framework.privacy.accountant import Spend, epsilon_of
+from framework.privacy.ledger import LEDGER, Charge, Ledger
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from federated.privacy.noisy_steps import NoisySteps
     from framework.data.frame import Frame
 
-LEDGER, SECRET = "ledger.jsonl", "secret.bin"
+SECRET = "secret.bin"
+WITHOUT = "Take a net without them: LayerNorm or GroupNorm for BatchNorm, or one of mlp, tabm, ft_transformer."
 Purpose = Literal["statistics", "training"]
 
 
@@ -92,9 +93,10 @@ class Guard:
 
     def steps(self, net: "torch.nn.Module", name: str, preparation: "Preparation") -> "NoisySteps":
         """How this net learns. Raises PrivacyError where rows see one another in it."""
-        from federated.privacy.noisy_steps import NoisySteps, check_net
+        from federated.privacy.noisy_steps import NoisySteps
+        from framework.privacy.dp_sgd import check_net
 
-        check_net(net, name)
+        check_net(net, name, WITHOUT)
         facts, groups = preparation.to_message()
         return NoisySteps(self, Message("prepared", facts={**facts, "run": ""}, groups=groups).to_bytes())
 

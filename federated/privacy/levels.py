@@ -3,11 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from cluster.user_error import UserError
 from cluster.wire import Facts
+from framework.privacy.accountant import PrivacyError
 
 STATELESS = frozenset(  # strategies whose silos send the change of the common weights and keep nothing
     {
+        "Averaged",
         "FedAdagrad",
         "FedAdam",
         "FedAvg",
@@ -22,10 +23,6 @@ STATELESS = frozenset(  # strategies whose silos send the change of the common w
         "TrimmedMean",
     }
 )
-
-
-class PrivacyError(UserError):
-    """A promise that makes no sense, or cannot be kept."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from federated.privacy.accountant import Spend, epsilon_of, noise_for
-from federated.privacy.levels import PrivacyError, RecordLevel
+from federated.privacy.levels import RecordLevel
+from framework.privacy.accountant import PrivacyError, Spend, epsilon_of, noise_for
 
 if TYPE_CHECKING:
     from federated.job import Job

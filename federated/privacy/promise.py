@@ -5,13 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from federated.privacy.accountant import Spend, epsilon_of, noise_for
-from federated.privacy.guard import LEDGER
-from federated.privacy.ledger import Ledger
-from federated.privacy.levels import PrivacyError, SiloLevel
+from federated.privacy.levels import SiloLevel
 from federated.privacy.plan import planned, spent_by
 from federated.strategies import Strategy
 from federated.strategies.silo_private import SiloPrivate
+from framework.privacy.accountant import PrivacyError, Spend, epsilon_of, noise_for
+from framework.privacy.ledger import LEDGER, Ledger
 
 if TYPE_CHECKING:
     from cluster.wire import Facts

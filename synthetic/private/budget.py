@@ -1,10 +1,9 @@
-"""What noisy answers about rows cost together, in zero-concentrated differential privacy, and as (ε, δ).
+"""What noisy answers about all rows cost together, told as ρ: what one Gaussian answer of noise 1 / √(2ρ) costs.
 
 Two tables are neighbours where one has nothing in the place of one row of the other, both of the same public size
 ("zero-out", as `federated.privacy`: Ponomareva et al. 2023, https://arxiv.org/abs/2303.00654). Gaussian noise of σ on a
-histogram of which one row changes one cell costs ρ = 1 / (2σ²); a choice by the exponential mechanism at ε₀ costs
-ρ = ε₀² / 8; costs add up (Bun, Steinke 2016, https://arxiv.org/abs/1605.02065; Cesar, Rogers 2021,
-https://arxiv.org/abs/2004.07223).
+histogram of which one row changes one cell costs ρ = 1 / (2σ²); a choice by the exponential mechanism what the Gaussian
+answer costs that tells no less; costs add up (Dong, Roth, Su 2022, https://arxiv.org/abs/1905.02383).
 """
 
 import math
@@ -12,13 +11,9 @@ import secrets
 
 import numpy as np
 
-from cluster.user_error import UserError
+from framework.privacy.accountant import PrivacyError, Spend, choice_epsilon, gaussian_epsilon
 
 LEAST_EPSILON, MOST_EPSILON = 1e-3, 100.0
-
-
-class PrivacyError(UserError):
-    """A promise of privacy that cannot be made."""
 
 
 def check_promise(epsilon: float, delta: float) -> None:
@@ -32,18 +27,8 @@ def check_promise(epsilon: float, delta: float) -> None:
 
 
 def epsilon_of(rho: float, delta: float) -> float:
-    """The ε that ρ amounts to at this δ: an upper bound, a few per cent above the truth (Canonne, Kamath, Steinke 2020,
-    https://arxiv.org/abs/2004.00010, proposition 12)."""
-    from scipy.optimize import minimize_scalar
-
-    if rho <= 0:
-        return 0.0
-
-    def at(log_order: float) -> float:
-        order = 1 + math.exp(log_order)
-        return order * rho + math.log1p(-1 / order) - (math.log(delta) + math.log(order)) / (order - 1)
-
-    return max(0.0, float(minimize_scalar(at, bounds=(-9.0, 14.0), method="bounded", options={"xatol": 1e-9}).fun))
+    """The ε that ρ amounts to at this δ, exactly."""
+    return gaussian_epsilon(deviation(rho), delta) if rho > 0 else 0.0
 
 
 def rho_of(epsilon: float, delta: float) -> float:
@@ -55,17 +40,14 @@ def rho_of(epsilon: float, delta: float) -> float:
     return math.exp(log_rho) * (1 - 1e-9)
 
 
-def gaussian_epsilon(noise: float, delta: float) -> float:
-    """The ε of one Gaussian answer, exactly: noise is its standard deviation over the sensitivity (Balle, Wang 2018,
-    https://arxiv.org/abs/1805.06530, theorem 8)."""
-    from scipy.optimize import brentq
-    from scipy.special import log_ndtr, ndtr
+def spend_of(rho: float, delta: float = 0.0) -> Spend:
+    """What ρ is in a ledger, beside a chance of failure."""
+    return Spend(deviation(rho), delta=delta)
 
-    def excess(epsilon: float) -> float:
-        low, high = 0.5 / noise - epsilon * noise, -0.5 / noise - epsilon * noise
-        return float(ndtr(low) - math.exp(epsilon + log_ndtr(high))) - delta
 
-    return 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, 1 / noise**2 + 40 / noise + 10))
+def choice_rate(rho: float) -> float:
+    """The ε of a choice for which ρ is paid."""
+    return choice_epsilon(deviation(rho))
 
 
 def secret() -> np.random.Generator:

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from framework.data.arrays import plain
+from framework.privacy.accountant import PrivacyError
 from synthetic.codec import LEVELS, MOST_DECIMALS, Categories, Codec, Numbers
 from synthetic.columns import DAY
-from synthetic.private.budget import PrivacyError, deviation, noisy, onto_simplex
+from synthetic.private.budget import deviation, noisy, onto_simplex
 from synthetic.private.domain import BINS, HALF, MOST_ATOMS, grids, plain_value
 
 LOWEST, HIGHEST = -10, 40  # powers of two that a number's size is told by; beyond these it counts as the last

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from synthetic.ar_net import MOST_LOGIT, ArNet
+from synthetic.ar_net import ArNet
+from synthetic.ar_sides import MOST_LOGIT
 
 
 class HotNet(ArNet):

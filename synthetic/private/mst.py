@@ -17,9 +17,10 @@ from cluster.resources import Resources
 from framework.contender import Context
 from synthetic.constraints import Constraint
 from synthetic.fitted import Fitted
-from synthetic.private.budget import deviation, noisy, onto_simplex, secret
+from synthetic.private.bill import Bill
+from synthetic.private.budget import choice_rate, deviation, noisy, onto_simplex, secret, spend_of
 from synthetic.private.domain import Domain
-from synthetic.private.reading import read
+from synthetic.private.reading import dealt, read
 from synthetic.private.tree import Forest, forest
 from synthetic.synthesizer import Learned
 
@@ -55,10 +56,12 @@ class MST:
         """As `Synthesizer.fit`; PrivacyError and DomainError too, naming the column that is neither declared nor found,
         or that has what is not declared."""
         random = secret()
-        reading = read(frame, constraints, self.domain, self.epsilon, self.delta, random)
+        deal = dealt(frame, self.domain, self.epsilon, self.delta)
+        bill = Bill(self.name, context, [*deal.spends, ("training", spend_of(deal.rho))])
+        reading = read(frame, constraints, self.domain, deal, random, bill.pay)
         target = reading.part(self.target)
-        core = learn_forest(reading.rows, reading.rho, random, target)
-        facts = {"engine": self.name, "licence": self.licence, **reading.facts(self.epsilon, self.delta)}
+        core = learn_forest(reading.rows, deal.rho, random, target)
+        facts = {"engine": self.name, "licence": self.licence, **reading.facts(), **bill.facts}
         return Fitted(reading.table, reading.layout, tuple(constraints), core, facts)
 
 
@@ -108,7 +111,7 @@ def choose_links(
         )
         for one, other in combinations(range(parts), 2)
     }
-    rate = math.sqrt(8 * rho / parts)  # of parts - 1 links, and a draw that ends those of the target
+    rate = choice_rate(rho / parts)  # of parts - 1 links, and a draw that ends those of the target
     tree = list(range(parts))
     links: list[tuple[int, int]] = []
     first = target is not None

@@ -15,10 +15,8 @@ from federated.job import Job
 from federated.message import Message
 from federated.policy import Policy
 from federated.privacy import Ledger, PrivacyError, RecordLevel, SiloLevel, Spend
-from federated.privacy.accountant import epsilon_of
-from federated.privacy.guard import LEDGER, SECRET
-from federated.privacy.ledger import Charge
-from federated.privacy.noisy_steps import check_net, each_gradient
+from federated.privacy.guard import SECRET
+from federated.privacy.noisy_steps import row_gradients
 from federated.rounds import Coordinator, Terms
 from federated.silo import AUDIT, Silo, folder_name
 from federated.silo_model import SiloModel
@@ -27,6 +25,9 @@ from federated.update import Update
 from framework import Context
 from framework.data.load import load
 from framework.predictor import Predictor
+from framework.privacy.accountant import epsilon_of
+from framework.privacy.dp_sgd import check_net
+from framework.privacy.ledger import LEDGER, Charge
 from framework.registry.card import card
 from framework.registry.evidence import Evidence
 from tests.federated.portfolios import QUICK, agreed, bench_of, filed, held_federation, job_of, rents
@@ -118,7 +119,7 @@ def test_each_row_has_a_gradient_of_its_own_and_none_counts_more_than_the_clip()
     bench, weights = bench_of(job_of(strategies.FedAvg(), optimizer="sgd", rate=1.0))
     bench.load(weights)
     bench.net.eval()
-    each = each_gradient(bench, bench.train)
+    each = row_gradients(bench, torch.arange(len(bench.train)))
     loss = (bench.loss(bench.net(bench.train.inputs), bench.train.answers) * bench.train.weights).sum()
     for name, parameter in bench.net.named_parameters():
         whole = torch.autograd.grad(loss, parameter, retain_graph=True)[0]
@@ -245,8 +246,8 @@ def test_what_the_noise_would_not_cover_is_refused(settings: dict[str, object], 
 def test_a_net_in_which_rows_see_one_another_is_refused_by_its_layers_name() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
     with pytest.raises(PrivacyError, match=r"net 'ours' cannot .* 1 \(BatchNorm1d\)"):
-        check_net(net, "ours")
-    check_net(torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4)), "ours")
+        check_net(net, "ours", "")
+    check_net(torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4)), "ours", "")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Private rows: what is paid is what is told, nothing of the rows gets past it, marginals and conditions are true."""
 
 import json
+import math
 from itertools import product
 from pathlib import Path
 
@@ -10,23 +11,25 @@ import pytest
 
 from framework.contender import Context
 from framework.data.data_error import DataError
+from framework.privacy import accountant
+from framework.privacy.accountant import PrivacyError
 from framework.recipe import command
 from recipes.synthesize import main
 from synthetic.attacks.canaries import plant
 from synthetic.constraints import ConstraintError, FixedCombinations, Inequality
 from synthetic.fitted import Fitted
 from synthetic.private.budget import (
-    PrivacyError,
+    choice_rate,
     deviation,
     epsilon_of,
-    gaussian_epsilon,
     noisy,
     onto_simplex,
     rho_of,
+    spend_of,
 )
 from synthetic.private.domain import Domain, DomainError
 from synthetic.private.mst import MST, choose_links, learn_forest
-from synthetic.private.reading import read
+from synthetic.private.reading import dealt, read
 from synthetic.private.tree import Forest
 from synthetic.synthesizer import Learned
 from tests.synthetic.tables import penguins
@@ -66,45 +69,18 @@ def learned(tokens: np.ndarray) -> Learned:
     return Learned(tokens + 0.5, tokens.max(axis=0) + 1, (None,) * tokens.shape[1])
 
 
-@pytest.mark.parametrize("noise", [0.8, 2.0, 7.0])
-def test_the_cost_of_gaussian_noise_is_that_of_the_closed_form(noise: float) -> None:
-    from synthetic.private.steps import Steps, epsilon_of_steps
-
-    exact = gaussian_epsilon(noise, 1e-5)
-    told = epsilon_of_steps(Steps(noise, 1.0, 1), 1e-5)
-    assert exact <= told <= 1.01 * exact
-    assert exact <= epsilon_of(1 / (2 * noise**2), 1e-5) <= 1.15 * exact
-
-
-def test_the_closed_form_is_the_definition_evaluated() -> None:
-    from scipy.stats import norm
-
-    noise, delta = 1.5, 1e-4
-    epsilon = gaussian_epsilon(noise, delta)
-    line = np.linspace(-30, 30, 2_000_001)
-    beyond = norm.pdf(line, 1, noise) - np.exp(epsilon) * norm.pdf(line, 0, noise)
-    assert np.trapezoid(np.maximum(beyond, 0), line) == pytest.approx(delta, rel=1e-3)
-
-
 def test_costs_add_up_and_go_back_to_epsilon() -> None:
     for epsilon in (0.1, 1.0, 8.0):
         rho = rho_of(epsilon, 1e-5)
         assert epsilon_of(rho, 1e-5) == pytest.approx(epsilon, rel=1e-6)
         assert epsilon_of(rho, 1e-5) <= epsilon
     assert epsilon_of(0.0, 1e-5) == 0
+    both = [spend_of(0.01), spend_of(0.03)]
+    assert accountant.epsilon_of(both, 1e-5) == pytest.approx(epsilon_of(0.04, 1e-5), rel=1e-9)
+    assert 0.79 * math.sqrt(8 * 0.01) < choice_rate(0.01) < math.sqrt(8 * 0.01)
     draws = noisy(np.zeros(200_000), 0.02, seeded())
     assert draws.std() == pytest.approx(deviation(0.02), rel=0.01)
     assert np.array_equal(draws, np.rint(draws))
-
-
-def test_steps_on_a_sample_cost_less_and_are_calibrated_beside_what_was_paid_before() -> None:
-    from synthetic.private.steps import Steps, epsilon_of_steps, noise_for
-
-    noise = noise_for(2.0, 1e-5, rate=0.1, steps=50, before=0.005)
-    assert 1.95 < epsilon_of_steps(Steps(noise, 0.1, 50, 0.005), 1e-5) <= 2.0
-    assert epsilon_of_steps(Steps(noise, 0.1, 50), 1e-5) < epsilon_of_steps(Steps(noise, 0.1, 50, 0.005), 1e-5)
-    with pytest.raises(PrivacyError, match="no noise makes 50 steps cost"):
-        noise_for(0.1, 1e-5, rate=0.1, steps=50, before=0.5)
 
 
 def test_the_nearest_counts_are_nearest() -> None:
@@ -162,11 +138,14 @@ def test_neighbouring_tables_of_a_declared_domain_are_read_alike() -> None:
     table, domain = birds(), Domain.from_json(BIRDS)
     other = table.copy()
     other.loc[0, ["species", "body_mass_g", "sex", "year"]] = ["Gentoo", 6_499.0, None, 2009]
-    read_as = [read(each, (), domain, 1.0, 1e-5, seeded()) for each in (table, other, table.iloc[:40])]
+    read_as = [
+        read(each, (), domain, dealt(each, domain, 1.0, 1e-5), seeded(), int)
+        for each in (table, other, table.iloc[:40])
+    ]
     assert len({json.dumps(each.table.to_json()) for each in read_as}) == 1
     assert len({json.dumps(each.layout.to_json()) for each in read_as}) == 1
-    assert read_as[0].found == ()
-    assert read_as[0].paid == 0
+    assert read_as[0].deal.found == ()
+    assert read_as[0].deal.paid == 0
 
 
 def test_found_columns_tell_nothing_of_a_single_row() -> None:
@@ -181,14 +160,16 @@ def test_found_columns_tell_nothing_of_a_single_row() -> None:
         }
     )
     table.loc[17, ["city", "kids", "rent"]] = ["Atlantis", 1_000, 9e9]
-    reading = read(table, (), Domain(), 4.0, 1e-5, seeded())
+    deal = dealt(table, Domain(), 4.0, 1e-5)
+    reading = read(table, (), Domain(), deal, seeded(), int)
     told = json.dumps(reading.table.to_json())
     assert "Atlantis" not in told
     assert "Bonn" in told
     assert "Trier" in told
     assert reading.table["kids"].read(2)[0] >= 0
-    assert reading.rho + reading.paid == pytest.approx(rho_of(4.0, reading.delta))
-    assert reading.found == ("city", "kids", "rent", "moved")  # whether one owns is true or false, whoever is asked
+    assert deal.rho + deal.paid == pytest.approx(rho_of(4.0, 0.9e-5))
+    assert accountant.epsilon_of([*(each for _, each in deal.spends), spend_of(deal.rho)], 1e-5) == pytest.approx(4.0)
+    assert deal.found == ("city", "kids", "rent", "moved")  # whether one owns is true or false, whoever is asked
     rows = MST(epsilon=4.0).fit(table).sample(2_000, seed=1)
     assert rows.dtypes.tolist() == table.dtypes.tolist()
     assert rows["rent"].max() < 20_000

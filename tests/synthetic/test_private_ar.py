@@ -10,7 +10,7 @@ from synthetic.ar_net import ArNet
 from synthetic.constraints import Inequality
 from synthetic.private.domain import Domain
 from synthetic.private.hot_net import HotNet, hot
-from synthetic.private.noisy_ar import NoisyAR, each_gradient
+from synthetic.private.noisy_ar import NoisyAR, row_gradients
 from tests.synthetic.test_private import BIRDS, birds
 
 SMOOTH = {"1": 12}
@@ -39,7 +39,7 @@ def test_each_gradient_is_that_of_its_row_alone() -> None:
     made = net()
     true = hot(torch.tensor([[2, 13, 1], [0, 5, 0], [1, 19, 1]]), made)
     shown = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]] * 3)
-    found = each_gradient(made, true, shown)
+    found = row_gradients(made, true, shown)
     for row in range(3):
         made.zero_grad()
         made(true[row], shown[row]).backward()
@@ -47,7 +47,7 @@ def test_each_gradient_is_that_of_its_row_alone() -> None:
             if part.requires_grad:
                 assert part.grad is not None
                 torch.testing.assert_close(found[name][row], part.grad, rtol=1e-4, atol=1e-6)
-    assert {len(part) for part in each_gradient(made, true[:0], shown[:0]).values()} == {0}
+    assert {len(part) for part in row_gradients(made, true[:0], shown[:0]).values()} == {0}
 
 
 def test_a_private_net_keeps_to_its_budget_and_to_what_is_asked() -> None:

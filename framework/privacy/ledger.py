@@ -1,4 +1,4 @@
-"""What a silo's rows have cost it until now, over all federations: one line for each noisy answer, sealed."""
+"""What rows have cost until now, over all that was asked of them: one line for each noisy answer, sealed."""
 
 import fcntl
 import time
@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from federated.chain import FIRST, appended, read
-from federated.privacy.accountant import Spend, epsilon_of
+from framework.privacy.accountant import Spend, epsilon_of
+from framework.sealed import FIRST, appended, read
 
 DAY = 86_400.0
+LEDGER = "ledger.jsonl"  # in the folder of whose rows they are
 
 
 @dataclass(frozen=True)
 class Charge:
-    """time: in seconds of time.time(). job: of which federation; purpose: "statistics" or "training"; question: what
-    was asked, as a code that only the silo can make. spend: what the answer cost."""
+    """time: in seconds of time.time(). job: of which federation or fit; purpose: "statistics" or "training"; question:
+    what was asked, as a code that nobody else can make. spend: what the answer cost."""
 
     time: float
     job: str
@@ -26,7 +27,7 @@ class Charge:
 
 
 class Ledger:
-    """The charges of one silo, in the order they were made, on the disk before the answer leaves.
+    """The charges on one table, such as a silo's, in the order they were made, on the disk before the answer leaves.
 
     path: of a file sealed as an audit is; None: it is forgotten with the process. Several processes may write the same
     one, in turn.

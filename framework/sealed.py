@@ -1,4 +1,4 @@
-"""A file of JSON lines, each sealed with the hash of all before it: as a silo's audit and ledger are."""
+"""A file of JSON lines, each sealed with the hash of all before it: as audits and ledgers are."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def read(path: Path) -> tuple[list[Line], str]:
         if not sound:
             raise AuditError(
                 f"{path} does not hold in line {number}: it was changed, or lines before it were taken out. Keep the "
-                f"file for whoever looks into it, and start the silo with a fresh folder."
+                f"file for whoever looks into it, and begin with a fresh folder."
             )
         previous = sealed
         lines.append(line)

@@ -1,0 +1,1 @@
+"""Differential privacy: what noisy answers cost together, who keeps count, and training by noisy steps."""
