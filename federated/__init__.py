@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from federated.federated_average import FederatedAverage as FederatedAverage
+    from federated.federated_sequence import FederatedSequence as FederatedSequence
     from federated.federated_tff import FederatedTFF as FederatedTFF
+    from federated.linear.federated_linear import FederatedLinear as FederatedLinear
     from federated.local_only import LocalOnly as LocalOnly
     from federated.policy import Policy as Policy
     from federated.trees.bagged_trees import BaggedTrees as BaggedTrees
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 HOMES = {
     "BaggedTrees": "federated.trees.bagged_trees",
     "FederatedAverage": "federated.federated_average",
+    "FederatedLinear": "federated.linear.federated_linear",
+    "FederatedSequence": "federated.federated_sequence",
     "FederatedTFF": "federated.federated_tff",
     "FederatedTrees": "federated.trees.federated_trees",
     "LocalOnly": "federated.local_only",

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cluster.wire import Arrays, Facts
-from federated.job import Job
+from federated.job import Job, LocalPlan
 from federated.preparation import Preparation
 from framework.data.frame import Frame
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from framework.training.rows import Rows
 
 BLOCK = 4096  # rows that are answered at once
+FINE_BATCH = 32  # rows of a step that a silo makes for itself
+LEAST_SURE = 2  # validation rows, below which nothing is more than chance
 
 
 @dataclass
@@ -65,8 +67,9 @@ class Bench:
         after = self.weights()
         return Work({"delta": {name: after[name] - start[name] for name in after}}, steps)
 
-    def fine_tuned(self, start: Arrays, *, epochs: int) -> Arrays | None:
-        """The weights after the epoch that answers the validation rows best; None where that is none of them.
+    def fine_tuned(self, start: Arrays, *, epochs: int, rate: float, surety: float) -> Arrays | None:
+        """The weights after the epoch that answers the validation rows best; None where that is none of them, or where
+        their mean loss is not smaller by `surety` of its standard errors.
 
         With private steps they are those after the last epoch: choosing one would tell of the validation rows.
         """
@@ -74,16 +77,22 @@ class Bench:
         if self.private is not None:
             self._learn(epochs, 0.0, start, None, "")
             return self.weights()
-        if not len(self.valid):
-            self._learn(max(1, epochs // 2), 0.0, start, None, "")
-            return self.weights()
-        best, kept = self.valid_loss(start), None
+        if len(self.valid) < LEAST_SURE:
+            return None
+        before = self._losses(start, self.valid)
+        best, kept = before, None
+        plan = replace(self.job.plan, optimizer="adamw", rate=rate, batch=FINE_BATCH)
+        self.load(start)
+        engine = self.engine(list(self.net.parameters()), plan)
         for epoch in range(epochs):
-            self._learn(1, 0.0, start, None, "", salt=epoch)
+            self._learn(1, 0.0, start, None, "", salt=epoch, engine=engine, plan=plan)
             weights = self.weights()
-            if (score := self.valid_loss(weights)) < best:
-                best, kept = score, weights
-        return kept
+            losses = self._losses(weights, self.valid)
+            if losses.mean() < best.mean():
+                best, kept = losses, weights
+        gain = before - best
+        sure = gain.mean() > surety * gain.std(ddof=1) / np.sqrt(len(gain))
+        return kept if sure else None
 
     def train_loss(self, weights: Arrays) -> float:
         """The mean loss over the rows to learn from, each counted by its weight."""
@@ -112,18 +121,28 @@ class Bench:
         return found
 
     def _learn(
-        self, epochs: int, pull: float, towards: Arrays, along: Arrays | None, memory: str, *, salt: int = 0
+        self,
+        epochs: int,
+        pull: float,
+        towards: Arrays,
+        along: Arrays | None,
+        memory: str,
+        *,
+        salt: int = 0,
+        engine: Any = None,
+        plan: LocalPlan | None = None,
     ) -> int:
-        """The steps made. memory: whose moments of the optimizer are kept, where they are."""
+        """The steps made. memory: whose moments of the optimizer are kept, where they are. engine, plan: others than
+        the job's."""
         import torch
 
         if self.private is not None:
             return self.private.learn(self, epochs, pull=pull, towards=towards)
-        plan = self.job.plan
+        plan = plan or self.job.plan
         named = dict(self.net.named_parameters())
         anchors = {name: torch.from_numpy(np.array(towards[name])) for name in named} if pull else {}
         added = {name: torch.from_numpy(np.asarray(along[name], dtype=np.float32)) for name in named} if along else {}
-        engine = self.engine(list(named.values()))
+        engine = engine or self.engine(list(named.values()))
         if plan.keep and memory:
             self._recall(engine, named, memory)
         seed = self._seed(memory, salt)
@@ -132,7 +151,7 @@ class Bench:
             torch.manual_seed(seed)
             self.net.train()
             for _ in range(epochs):
-                for places in self._batches(order):
+                for places in self._batches(order, plan.batch):
                     part = self.train.take(places)
                     engine.zero_grad(set_to_none=True)
                     error = (self.loss(self.net(part.inputs), part.answers) * part.weights).sum() / part.weights.sum()
@@ -152,17 +171,17 @@ class Bench:
             self._remember(engine, named, memory)
         return steps
 
-    def _batches(self, order: np.random.Generator) -> "Iterator[torch.Tensor]":
+    def _batches(self, order: np.random.Generator, batch: int) -> "Iterator[torch.Tensor]":
         import torch
 
         places = torch.from_numpy(order.permutation(len(self.train)))
-        return iter(places.split(self.job.plan.batch))
+        return iter(places.split(batch))
 
-    def engine(self, parameters: "list[torch.nn.Parameter]") -> Any:
-        """The plan's optimizer of these, fresh."""
+    def engine(self, parameters: "list[torch.nn.Parameter]", plan: LocalPlan | None = None) -> Any:
+        """The plan's optimizer of these, fresh; the job's plan by default."""
         import torch
 
-        plan = self.job.plan
+        plan = plan or self.job.plan
         if plan.optimizer == "sgd":
             return torch.optim.SGD(parameters, lr=plan.rate, weight_decay=plan.weight_decay)
         from framework.training.optimizer import groups
@@ -187,18 +206,22 @@ class Bench:
                 }
 
     def _mean_loss(self, weights: Arrays, rows: "Rows") -> float:
-        import torch
-
         if not len(rows):
             return float("nan")
+        return float(self._losses(weights, rows).sum() / float(rows.weights.double().sum()))
+
+    def _losses(self, weights: Arrays, rows: "Rows") -> np.ndarray:
+        """Each row's loss times its weight, float64, shape (rows,)."""
+        import torch
+
         self.load(weights)
         self.net.eval()
-        total = 0.0
+        told = []
         with torch.inference_mode():
             for begin in range(0, len(rows), BLOCK):
                 part = rows.take(slice(begin, begin + BLOCK))
-                total += float((self.loss(self.net(part.inputs), part.answers) * part.weights).double().sum())
-        return total / float(rows.weights.double().sum())
+                told.append((self.loss(self.net(part.inputs), part.answers) * part.weights).double())
+        return np.concatenate([part.numpy() for part in told])
 
     def _seed(self, memory: str, salt: int) -> int:
         told = f"{self.job.seed}|{self.silo}|{self.round}|{memory}|{salt}"

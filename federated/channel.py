@@ -48,16 +48,21 @@ class SigningChannel(Channel, Protocol):
 class Direct:
     """Silos in this very process, one after the other: for tests, and as the floor that Ray is measured against.
 
-    identities: by silo, for secure jobs.
+    identities: by silo, for secure jobs. kind: of silos.
     """
 
     def __init__(
-        self, sources: Sequence[Source], folder: Path | None = None, identities: Mapping[str, Identity] | None = None
+        self,
+        sources: Sequence[Source],
+        folder: Path | None = None,
+        identities: Mapping[str, Identity] | None = None,
+        *,
+        kind: type[Silo] = Silo,
     ) -> None:
         known = identities or {}
         self.registry = registry_of(known)
         self._silos = {
-            s.name: Silo(s, folder / folder_name(s.name) if folder else None, known.get(s.name)) for s in sources
+            s.name: kind(s, folder / folder_name(s.name) if folder else None, known.get(s.name)) for s in sources
         }
 
     @property
@@ -123,19 +128,21 @@ def start_hosts(
     cpus: float = 1.0,
     threads: int = 1,
     identities: Mapping[str, Identity] | None = None,
+    kind: type[Silo] = Silo,
 ) -> tuple[OnRay, list[Any]]:
     """Actors that own these silos, dealt out to `hosts` of them in turn, and how they are reached.
 
     folder: where each silo keeps its audit file and what survives its process; the same on every node. identities: by
-    silo, for secure jobs. The caller keeps what it gets, since the rows are its own, and ends the actors with
-    `end_hosts`.
+    silo, for secure jobs. kind: of silos. The caller keeps what it gets, since the rows are its own, and ends the
+    actors with `end_hosts`.
     """
     import ray
 
     # A question lost with its process waits for the next one, whose silos then say that they know nothing of it.
     options = {"num_cpus": cpus, "max_restarts": RESTARTS, "max_task_retries": RESTARTS}
     where = str(folder) if folder else None
-    made = [ray.remote(SiloHost).options(**options).remote(where, threads) for _ in range(min(hosts, len(sources)))]
+    host = ray.remote(SiloHost).options(**options)
+    made = [host.remote(where, threads, kind) for _ in range(min(hosts, len(sources)))]
     reached = {source.name: made[place % len(made)] for place, source in enumerate(sources)}
     known = identities or {}
     held = {s.name: [ray.put(part) for part in (s, known.get(s.name)) if part is not None] for s in sources}

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster.user_error import UserError
+from federated.silo_scores import SiloScore, r2_of, scores_of, values_of
 from framework.contender import Contender, Context
+from framework.contenders.lagged import Lagged
 from framework.data.load import load
-from framework.data.split import Split
+from framework.metric import metric
+from framework.problem import Kind, Problem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
-
-LEAST_TOLD = 2  # rows of a silo below which no R² can be told
 
 
 class ComparisonError(UserError):
@@ -27,27 +28,15 @@ class ComparisonError(UserError):
 
 
 @dataclass(frozen=True)
-class SiloScore:
-    """How a method answers the rows that a silo kept back. rows: how many; r2: None where they are too few or all
-    alike; rmse: in the target's own units."""
-
-    silo: str
-    rows: int
-    method: str
-    seed: int
-    r2: float | None
-    rmse: float
-
-
-@dataclass(frozen=True)
 class MethodScore:
-    """A method over all seeds: R² over all kept rows together, its spread between seeds (None for a single one), the
-    mean and the worst silo's RMSE, and the share of the way from `local` to `pooled` that it goes in mean RMSE (None
-    where there is no such way)."""
+    """A method over all seeds: R² over all kept rows together, its spread between seeds (None for a single one), its
+    score by the problem's metric over them, the mean and the worst silo's RMSE, and the share of the way from `local`
+    to `pooled` that it goes in mean RMSE (None where there is no such way)."""
 
     method: str
     r2: float
     r2_spread: float | None
+    score: float
     mean_rmse: float
     worst_rmse: float
     gap: float | None
@@ -55,14 +44,17 @@ class MethodScore:
 
 @dataclass(frozen=True)
 class SiloComparison:
-    """silos: a score for each silo, method and seed. pooled_r2: method → R² over all kept rows together, by seed.
+    """silos: a score for each silo, method and seed. pooled_r2: method → R² over all kept rows together, by seed;
+    scores: method → the score by `metric` over them.
 
     local, pooled: the methods between which the gap is told; between: method → its own two, where they are others.
     """
 
     target: str
+    metric: str
     silos: list[SiloScore] = field(repr=False)
     pooled_r2: dict[str, list[float]]
+    scores: dict[str, list[float]]
     local: str
     pooled: str
     between: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -76,6 +68,7 @@ class SiloComparison:
                 method,
                 float(np.mean(r2)),
                 float(np.std(r2, ddof=1)) if len(r2) > 1 else None,
+                float(np.mean(self.scores[method])),
                 *found[method],
                 self._gap(method, {name: rmse for name, (rmse, _) in found.items()}),
             )
@@ -83,36 +76,30 @@ class SiloComparison:
         ]
 
     def __str__(self) -> str:
-        head = f"{'method':24} {'R²':>15} {'mean RMSE':>12} {'worst silo':>12} {'gap closed':>11}"
+        head = f"{'method':24} {'R²':>15} {self.metric:>12} {'mean RMSE':>12} {'worst silo':>12} {'gap closed':>11}"
         lines = [head, "-" * len(head)]
         for each in self.methods:
             gap = "" if each.gap is None else f"{each.gap:.0%}"
             r2 = f"{each.r2:.4f}" + ("" if each.r2_spread is None else f" ± {each.r2_spread:.4f}")
-            lines.append(f"{each.method:24} {r2:>15} {each.mean_rmse:12.5g} {each.worst_rmse:12.5g} {gap:>11}")
+            told = f"{each.score:12.5g} {each.mean_rmse:12.5g} {each.worst_rmse:12.5g}"
+            lines.append(f"{each.method:24} {r2:>15} {told} {gap:>11}")
         seeds, silos = len({score.seed for score in self.silos}), len({score.silo for score in self.silos})
         spread = "; ± between seeds" if seeds > 1 else ": no spread is known"
         lines.append(f"{self.target}: {silos} silos; RMSE of a silo's own kept rows; {seeds} seed(s){spread}")
         return "\n".join(lines)
 
     def figure(self) -> "Figure":
-        """Each method's RMSE on each silo, the mean of the seeds, a point each; the bar is their mean."""
-        from framework.figures import BLUE, INK, canvas
+        """As `silo_figure.drawn` has it."""
+        from federated.silo_figure import drawn
 
-        names = list(self.pooled_r2)
-        size = (7.4, 2.2 + 0.3 * len(names))
-        figure, axes = canvas("Silos versus pooled", f"RMSE of {self.target} on each silo", "", size)
-        for place, method in enumerate(names):
-            rmse = list(self._by_silo(method).values())
-            axes.scatter(rmse, np.full(len(rmse), place), s=18, color=BLUE, alpha=0.45, lw=0)
-            axes.plot([np.mean(rmse)] * 2, [place - 0.3, place + 0.3], color=INK, lw=2)
-        axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        return figure
+        return drawn(
+            f"RMSE of {self.target} on each silo's own kept rows", {m: self._by_silo(m) for m in self.pooled_r2}
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
             "target": self.target,
+            "metric": self.metric,
             "silos": [vars(score) for score in self.silos],
             "methods": [vars(score) for score in self.methods],
         }
@@ -153,40 +140,44 @@ def compare_on_silos(
     local: str,
     pooled: str,
     between: Mapping[str, tuple[str, str]] | None = None,
+    kind: Kind | None = None,
+    time: str | None = None,
+    horizon: int = 12,
+    pairs: int = 40_000,
 ) -> SiloComparison:
     """Fits every contender on the same splits, one for each seed, and scores it on each silo's own test rows.
 
-    local, pooled, between: as in `SiloComparison`. Raises ComparisonError for classes, and for no seed.
+    local, pooled, between: as in `SiloComparison`. kind: of the question; read off the target by default. time: the
+    column that orders rows; with kind="forecast" each silo is a series, of which the last `horizon` steps are kept
+    back, and contenders that tell no forecasts are made to by `Lagged`, from at most `pairs` rows.
+    Raises ComparisonError for clusters, and for no seed.
     """
     if not seeds:
         raise ComparisonError("no seed was asked for; at least 1 is needed (--seeds).")
+    if kind == "clustering":
+        raise ComparisonError(f"kind='clustering' has no answers, and silos are compared on answers to {target!r}.")
+    asked: dict[str, Any] = {"target": target, "silo": silo, "kind": kind, "time": time}
+    if kind == "forecast":
+        asked |= {"series": silo, "horizon": horizon}
     scores: list[SiloScore] = []
     together: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    told_by: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for seed in seeds:
-        split = load(source, target=target, silo=silo, seed=seed)
-        if split.problem.kind != "regression":
-            raise ComparisonError(f"{target!r} asks a {split.problem.kind} question; silos are compared on quantities.")
+        split = load(source, **asked, seed=seed)
+        judged = metric(split.problem.metric)
         for contender in contenders:
             with TemporaryDirectory(prefix="silos-") as folder:
-                model = contender.fit(split.fold, Context(seed=seed, folder=Path(folder), teller=log.info))
+                context = Context(seed=seed, folder=Path(folder), teller=log.info)
+                model = _able(contender, split.problem, pairs).fit(split.fold, context)
             told = model.predict(split.test.X)
-            together[contender.name].append(_r2(split.test.y, told) or 0.0)
-            scores += _scores(split, silo, contender.name, told)
+            told_by[contender.name].append(judged.score(split.test.truth, told))
+            together[contender.name].append(r2_of(*values_of(split, told)) or 0.0)
+            scores += scores_of(split, silo, contender.name, told)
             log.info("seed %d: %s: R² %.4f", seed, contender.name, together[contender.name][-1])
-    return SiloComparison(target, scores, together, local, pooled, between or {})
+    return SiloComparison(target, judged.name, scores, together, told_by, local, pooled, between or {})
 
 
-def _scores(split: Split, silo: str, method: str, told: np.ndarray) -> list[SiloScore]:
-    names = split.test.X[silo].astype(str).to_numpy()
-    made = []
-    for name in sorted(set(names)):
-        chosen = names == name
-        y, error = split.test.y[chosen], split.test.y[chosen] - told[chosen]
-        rmse = float(np.sqrt(np.mean(error**2)))
-        made.append(SiloScore(name, int(chosen.sum()), method, split.seed, _r2(y, told[chosen]), rmse))
-    return made
-
-
-def _r2(y: np.ndarray, told: np.ndarray) -> float | None:
-    spread = float(((y - y.mean()) ** 2).sum())
-    return 1 - float(((y - told) ** 2).sum()) / spread if len(y) >= LEAST_TOLD and spread > 0 else None
+def _able(contender: Contender, problem: Problem, pairs: int) -> Contender:
+    """The contender, or what makes forecasts of its values."""
+    forecast = problem.kind == "forecast" and "forecast" not in contender.kinds
+    return Lagged(contender, rows=pairs, name=contender.name) if forecast else contender

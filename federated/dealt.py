@@ -1,5 +1,7 @@
 """A fold's rows dealt into silos, by the column that its problem names: how a simulation begins."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cluster.user_error import UserError
@@ -28,6 +30,11 @@ def deal(fold: Fold, policy: Policy = USUAL) -> list[Held]:
         )
         for name in names
     ]
+
+
+def able(sources: Sequence[Held]) -> list[str]:
+    """The silos with rows enough to take part, each by its own policy."""
+    return [source.name for source in sources if len(source.train) >= source.policy.minimum_rows]
 
 
 def silo_column(fold: Fold) -> str:

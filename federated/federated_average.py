@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from cluster.resources import Resources
 from federated.channel import Direct, end_hosts, start_hosts
-from federated.dealt import deal, silo_column
+from federated.dealt import able, deal, silo_column
 from federated.job import Job, LocalPlan, Optimizer
 from federated.policy import USUAL, Policy
 from federated.privacy.levels import Privacy, SiloLevel
@@ -17,15 +17,18 @@ from federated.privacy.promise import Promise, few_silos, hidden, kept_by
 from federated.rounds import Coordinator, CoordinatorActor, Outcome, Terms
 from federated.secure_aggregation.identity import Identity, found
 from federated.silo_model import SiloModel
-from federated.strategies import Strategy
+from federated.strategies import Strategy, training_of
+from federated.strategies.averaged import Averaged
 from federated.strategies.fedadam import FedAdam
 from federated.strategies.finetuned import FineTuned
+from federated.whereabouts import Whereabouts
 from framework.contender import Context, Model
 from framework.data.column import ColumnKind
 from framework.data.frame import Fold
 from framework.problem import Kind
 
-DEFAULT: Strategy = FineTuned(FedAdam())
+# Chosen on development tables; benchmarks/README.md tells which, and beside what.
+DEFAULT: Strategy = FineTuned(Averaged(FedAdam()))
 POLL_SECONDS = 0.5
 COORDINATOR_RESTARTS = 3
 Value = str | int | float
@@ -52,7 +55,8 @@ class FederatedAverage:
     ones. Strategies that look at single updates are refused.
     privacy: differential privacy of the silos' rows (`RecordLevel`) or of silos as a whole (`SiloLevel`); no validation
     rows are looked at then, and all rounds are made that it allows. Its noise is a secret: no two fits are alike.
-    epochs … clip: of a silo between two exchanges, see `LocalPlan`. hosts: actors that own the silos; 0: the fit's own
+    epochs … clip: of a silo between two exchanges, see `LocalPlan`; None: as the strategy has it, which with privacy is
+    what `LocalPlan` has. hosts: actors that own the silos; 0: the fit's own
     process does. quorum: the share of the silos with rows enough that must answer a round; round_seconds: when it ends
     without the others. audit: a folder where each silo writes what left it; none by default.
     """
@@ -60,14 +64,14 @@ class FederatedAverage:
     net: Literal["mlp", "tabm", "ft_transformer"] = "mlp"
     shape: Shape | None = None
     strategy: Strategy = DEFAULT
-    rounds: int = 60
-    patience: int = 15
-    epochs: int = 2
-    batch: int = 32
-    rate: float = 0.002
-    weight_decay: float = 0.01
-    optimizer: Optimizer = "adamw"
-    clip: float = 1.0
+    rounds: int = 200
+    patience: int = 30
+    epochs: int | None = None
+    batch: int | None = None
+    rate: float | None = None
+    weight_decay: float | None = None
+    optimizer: Optimizer | None = None
+    clip: float | None = None
     keep: bool = False
     hosts: int = 2
     quorum: float = 0.5
@@ -89,12 +93,12 @@ class FederatedAverage:
     def fit(self, fold: Fold, context: Context) -> SiloModel:
         """Raises DealError where there are no silos, FederationError when too few of them take part."""
         sources = deal(fold, self.policy)
-        able = [source.name for source in sources if len(source.train) >= self.policy.minimum_rows]
-        job = self.job(fold, context.seed, silos=len(able))
-        identities = found(able) if self.secure else {}
-        quorum = max(2, round(self.quorum * len(able)))
+        taking = able(sources)
+        job = self.job(fold, context.seed, silos=len(taking))
+        identities = found(taking) if self.secure else {}
         patience = self.patience if len(fold.valid) else 0
-        terms = Terms(quorum, self.round_seconds, context.deadline, patience)
+        limits = {"round_seconds": self.round_seconds, "deadline": context.deadline}
+        terms = Terms.among(sources, self.quorum, patience=patience, **limits)
         with _folder(context) as folder:
             if self.hosts:
                 outcome = self._on_ray(sources, identities, job, terms, folder, context)
@@ -143,7 +147,10 @@ class FederatedAverage:
         strategy, rounds = self.strategy, self.rounds
         if isinstance(self.privacy, SiloLevel):
             strategy, rounds = hidden(self.strategy, self.privacy, silos=silos, rounds=self.rounds)
-        plan = LocalPlan(self.epochs, self.batch, self.rate, self.weight_decay, self.optimizer, self.clip, self.keep)
+        names = ("epochs", "batch", "rate", "weight_decay", "optimizer", "clip")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        usual = {} if self.privacy is not None else training_of(self.strategy)
+        plan = LocalPlan(**{**usual, **given}, keep=self.keep)
         return Job(
             target,
             metric,
@@ -199,8 +206,10 @@ class FederatedAverage:
             threads=max(1, int(self.cpus)),
             identities=identities,
         )
-        # Restarted, it goes on from its checkpoint: Ray asks it to run once more.
-        options = {"num_cpus": 0, "max_concurrency": 2, "max_restarts": COORDINATOR_RESTARTS}
+        where = Whereabouts(channel)
+        # Restarted, it goes on from its checkpoint, which is on this node: Ray asks it to run once more.
+        here: dict[str, Any] = {"label_selector": {"ray.io/node-id": ray.get_runtime_context().get_node_id()}}
+        options = {"num_cpus": 0, "max_concurrency": 2, "max_restarts": COORDINATOR_RESTARTS, **here}
         coordinator = ray.remote(CoordinatorActor).options(**options, max_task_retries=COORDINATOR_RESTARTS).remote()
         try:
             running = coordinator.run.remote(channel, job, terms, folder)
@@ -209,6 +218,8 @@ class FederatedAverage:
                 told = _listen(coordinator, context, told)
             outcome: Outcome = ray.get(running)
             _report(context, outcome.scores[told:], first=told)
+            for lost in where.lost():
+                context.remark(f"{self.name}: {lost}")
             return outcome
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None

@@ -4,14 +4,16 @@ The near half agrees on the columns and asks; the far half (`federated.tff_round
 and its aggregators and finalizers in the coordinator. What comes home is a list of arrays, which numpy answers by.
 """
 
+import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from cluster.env import Env
 from cluster.resources import Resources
-from cluster.wire import Facts, archive
+from cluster.wire import Facts
 from federated.agreement import Agreement
 from federated.channel import Direct
 from federated.dealt import deal
@@ -19,22 +21,33 @@ from federated.dense import Dense
 from federated.dense_model import DenseModel
 from federated.exchange import Exchange
 from federated.federated_average import FederatedAverage
+from federated.job import Job
 from federated.policy import USUAL, Policy
+from federated.privacy.levels import SiloLevel
+from federated.privacy.promise import few_silos, kept_by
 from federated.source import Held
 from federated.strategies.fedavg import FedAvg
+from federated.strategies.silo_private import SiloPrivate
+from federated.tff_call import TFFError, trained
 from framework.contender import Context, Model
 from framework.data.frame import Fold
 from framework.problem import Kind
 
-Aggregator = Literal["mean", "robust", "compression"]
+Aggregator = Literal["mean", "robust", "private", "compressed"]
 Optimizer = Literal["sgd", "adam", "yogi"]
 
 
 @dataclass(frozen=True)
 class FederatedTFF:
-    """A Keras perceptron, trained by `tff.learning`'s parts over the silos of the problem's silo column.
+    """A Keras perceptron, or a Keras model of one's own, trained by `tff.learning`'s parts over the problem's silos.
 
-    aggregator: TFF's mean, its robust_aggregator (zeroing and clipping that adapt) or its compression_aggregator.
+    aggregator: TFF's mean; its robust_aggregator (zeroing and clipping that adapt); its compression_aggregator;
+    "private": its Gaussian mean of clipped changes, every silo counted alike, for `privacy`, which hides each silo as
+    a whole from whoever sees the model. No validation rows are looked at then, and all rounds are made. Its noise is
+    TensorFlow's, drawn anew in each fit, in floats and not by a cryptographic generator.
+    keras: "module:function", a function (features, outputs) → Keras model in a file that imports nothing at its top but
+    TensorFlow and what comes with Python; it is a chain of dense layers that ends in values or logits, see
+    `tff_keras.plan_of`. By default `layers` of `width`.
     server, server_rate: the optimizer that applies the mean step; silos train by SGD with `rate`. rounds, patience,
     epochs, batch: as in `FederatedAverage`. hosts: processes that own the silos, each with a TFF of its own: they take
     ten CPU seconds to start. Weights of rows are not known to it.
@@ -42,7 +55,9 @@ class FederatedTFF:
 
     width: int = 128
     layers: int = 2
+    keras: str = ""
     aggregator: Aggregator = "mean"
+    privacy: SiloLevel | None = None
     server: Optimizer = "adam"
     server_rate: float = 0.01
     rounds: int = 60
@@ -63,52 +78,98 @@ class FederatedTFF:
         return Resources(cpus=self.cpus, workers=self.hosts, apart=True)
 
     def fit(self, fold: Fold, context: Context) -> DenseModel:
-        """Raises DealError, FederationError as `FederatedAverage`; EnvError when the deadline passes before the end."""
-        import ray
-
+        """Raises TFFError for settings that contradict one another, DealError, PrivacyError and FederationError as
+        `FederatedAverage`; EnvError when the deadline passes before the end."""
         from cluster.connect import connect
 
+        self._check()
         connect()
         sources = deal(fold, self.policy)
-        preparation, takers = self._agree(fold, sources, context)
+        preparation, rows = self._agree(fold, sources, context)
+        job = self._job(fold, context.seed, silos=len(rows), privacy=self.privacy)
+        self._check_noise(job, len(rows))
         dense = Dense.learn(preparation)
-        parcels = [ray.put(archive(_arrays(dense, source))) for source in sources if source.name in takers]
-        patience = self.patience if len(fold.valid) else 0
-
-        def hear(told: Facts) -> None:
-            context.report(told["round"], valid_loss=told["score"])
-
-        home, facts = Env("tff", deadline=context.deadline, hear=hear).call(
-            "federated.tff_rounds:federate",
-            {},
-            parcels,
-            **self.facts(len(fold.classes), context.seed),
-            names=takers,
-            hosts=min(self.hosts, len(takers)),
+        weights, facts = trained(
+            {source.name: _arrays(dense, source) for source in sources if source.name in rows},
+            self.settings(len(fold.classes), context.seed, job),
+            context,
+            hosts=self.hosts,
             cpus=self.cpus,
-            patience=patience,
-            rounds=self.rounds,
-            least=self.policy.minimum_count,
-            deadline=context.deadline,
+            rounds=job.rounds,
+            patience=self.patience if len(fold.valid) and not self.privacy else 0,
+            least=0 if self.privacy else max(1, self.policy.minimum_count),
         )
-        return DenseModel(dense, [home[str(place)] for place in range(len(home))], facts["rounds"])
+        told = self._promise(job, rows, facts["made"], context)
+        return DenseModel(dense, weights, facts["rounds"], facts["plan"], told)
 
-    def facts(self, classes: int, seed: int) -> Facts:
+    def settings(self, classes: int, seed: int, job: Job) -> Facts:
         """What a Keras model, its training and the server's step are made from, over there."""
-        names = ("width", "layers", "aggregator", "server", "server_rate", "epochs", "batch", "rate")
-        return {"settings": {**{name: getattr(self, name) for name in names}, "classes": classes, "seed": seed}}
+        names = ("width", "layers", "keras", "aggregator", "server", "server_rate", "epochs", "batch", "rate")
+        settings: Facts = {name: getattr(self, name) for name in names}
+        settings |= {"classes": classes, "outputs": classes or 1, "seed": seed}
+        settings["source"] = _source(self.keras) if self.keras else ""
+        if isinstance(job.strategy, SiloPrivate):
+            settings |= {"noise": job.strategy.noise, "clip": job.strategy.clip}
+        return settings
 
     def settled(self, model: Model) -> "FederatedTFF":
         return replace(self, rounds=max(1, model.rounds), patience=0) if isinstance(model, DenseModel) else self
 
-    def _agree(self, fold: Fold, sources: list[Held], context: Context) -> tuple[Any, list[str]]:
-        """What the silos agree on of the columns, and who takes part."""
-        job = FederatedAverage(strategy=FedAvg(), rounds=self.rounds).job(fold, context.seed)
+    def _check(self) -> None:
+        for name, known in (("aggregator", get_args(Aggregator)), ("server", get_args(Optimizer))):
+            if getattr(self, name) not in known:
+                raise TFFError(f"{name}={getattr(self, name)!r} is none that TFF has here: {', '.join(known)}.")
+        if (self.aggregator == "private") != (self.privacy is not None):
+            raise TFFError(
+                f"aggregator={self.aggregator!r} with privacy={self.privacy}: pass both aggregator='private' and "
+                f"privacy=SiloLevel(epsilon=…), or neither."
+            )
+        if self.privacy is not None and self.privacy.share < 1:
+            raise TFFError(f"share={self.privacy.share:g}: every silo counts in each of TFF's rounds. Leave it at 1.")
+
+    def _check_noise(self, job: Job, silos: int) -> None:
+        """Raises TFFError where noise is all that would be left."""
+        if isinstance(job.strategy, SiloPrivate) and job.strategy.noise > silos:
+            raise TFFError(
+                f"{silos} silos are too few for ε = {job.privacy.epsilon:g} over {job.rounds} rounds: the noise on "  # type: ignore[union-attr]
+                f"each weight of the mean change is {job.strategy.noise / silos:.2g} times as large as all of a silo's "
+                f"change may be. It takes {int(job.strategy.noise) + 1} silos, fewer rounds, or more ε; or "
+                f"FederatedAverage(privacy=RecordLevel(…)), which hides rows and needs no more silos."
+            )
+
+    def _promise(self, job: Job, rows: Mapping[str, int], made: int, context: Context) -> Facts | None:
+        """What the fit can say of its privacy, which is remarked too."""
+        if self.privacy is None:
+            return None
+        promise = kept_by(job, rows, made, None)
+        for told in (few_silos(job), str(promise)):
+            if told:
+                context.remark(f"{self.name}: {told}")
+        return promise.to_facts()
+
+    def _job(self, fold: Fold, seed: int, *, silos: int = 0, privacy: SiloLevel | None = None) -> Job:
+        return FederatedAverage(strategy=FedAvg(), rounds=self.rounds, privacy=privacy).job(fold, seed, silos=silos)
+
+    def _agree(self, fold: Fold, sources: list[Held], context: Context) -> tuple[Any, dict[str, int]]:
+        """What the silos agree on of the columns, and the rows of each that takes part."""
+        job = self._job(fold, context.seed)
         exchange = Exchange(Direct(sources), float("inf"), float("inf"), job)
         preparation, rows = Agreement(exchange, job, quorum=1, units=True).reach()
         for happening in exchange.happenings:
             context.remark(f"{self.name}: {happening}")
-        return preparation, list(rows)
+        return preparation, rows
+
+
+def _source(keras: str) -> str:
+    """The text of the file that a user's model is in. Raises TFFError where there is none."""
+    module, _, function = keras.partition(":")
+    try:
+        found = importlib.util.find_spec(module) if module and function else None
+    except (ModuleNotFoundError, ValueError):
+        found = None
+    if found is None or found.origin is None or not found.origin.endswith(".py"):
+        raise TFFError(f"keras={keras!r} is no function of a file that Python finds. Pass 'module:function'.")
+    return Path(found.origin).read_text(encoding="utf-8")
 
 
 def _arrays(dense: Dense, source: Held) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from federated.policy import USUAL, Policy
 from framework.contender import Contender, Context, Model
 from framework.contenders.linear import Linear
 from framework.contenders.store import open_model, store_model
-from framework.data.frame import Fold
+from framework.data.frame import Fold, Frame
 from framework.problem import Kind
 
 CARD = "local_only.json"
@@ -60,12 +60,12 @@ class LocalOnly:
             folder.mkdir(exist_ok=True)
             left = context.remaining() / (len(sources) - place)
             given = replace(context, folder=folder, deadline=context.deadline - context.remaining() + left)
-            alone = replace(fold, train=source.train, valid=source.valid)
+            alone = replace(fold, train=_narrowed(source.train, fold), valid=_narrowed(source.valid, fold))
             models[source.name] = self.contender.fit(alone, replace(given, sink=lambda step, metrics: None))
             context.report(place)
         if not models:
             raise AloneError("no silo has rows enough for a model of its own")
-        return LocalModels(silo_column(fold), models, len(fold.classes))
+        return LocalModels(silo_column(fold), models, len(fold.classes), tuple(fold.schema.names))
 
     def settled(self, model: Model) -> "LocalOnly":
         return self
@@ -73,33 +73,42 @@ class LocalOnly:
 
 @dataclass(frozen=True)
 class LocalModels:
-    """silo: the column that tells silos apart. models: silo → the model of its rows. classes: 0 for values."""
+    """silo: the column that tells silos apart. models: silo → the model of its rows. classes: 0 for values.
+
+    names: of the columns that the models take, which need not have the silo's among them.
+    """
 
     silo: str
     models: dict[str, Model] = field(repr=False)
     classes: int
+    names: tuple[str, ...]
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         names = X[self.silo].astype(object).where(X[self.silo].isin(list(self.models)), "").to_numpy()
         told = np.zeros((len(X), self.classes) if self.classes else len(X))
         for name in sorted(set(names)):
             chosen = np.flatnonzero(names == name)
-            rows = X.iloc[chosen].reset_index(drop=True)
+            rows = X[list(self.names)].iloc[chosen].reset_index(drop=True)
             asked = [self.models[name]] if name in self.models else list(self.models.values())
             told[chosen] = np.mean([model.predict(rows) for model in asked], axis=0)
         return told
 
     def save(self, folder: Path) -> None:
-        names = sorted(self.models)
-        for place, name in enumerate(names):
+        models = sorted(self.models)
+        for place, name in enumerate(models):
             part = folder / f"silo-{place}"
             part.mkdir()
             store_model(self.models[name], part)
-        card = {"silo": self.silo, "models": names, "classes": self.classes}
+        card = {"silo": self.silo, "models": models, "classes": self.classes, "names": self.names}
         (folder / CARD).write_text(json.dumps(card), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         models = {name: open_model(folder / f"silo-{place}") for place, name in enumerate(card["models"])}
-        return cls(card["silo"], models, card["classes"])
+        return cls(card["silo"], models, card["classes"], tuple(card["names"]))
+
+
+def _narrowed(frame: Frame, fold: Fold) -> Frame:
+    """The columns of the question alone: rows may carry the silo's name beside them."""
+    return replace(frame, X=frame.X[list(fold.schema.names)])

@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from cluster.wire import Arrays, Facts, WireError
 
 MAGIC = b"silo1\n"
+MOST_SUMS = 64  # models that a silo's sums are told for at once
 KINDS = "fiub"  # numbers and booleans; text travels as facts, where each is named
 
 # Message kind → the facts and the groups of arrays that it may carry out of a silo. Nothing else leaves.
@@ -25,6 +28,8 @@ LEAVING: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         frozenset({"rows", "steps", "cluster", "valid_loss", "valid_rows"}),
         frozenset({"delta", "control"}),
     ),
+    "summed": (frozenset(), frozenset(map(str, range(MOST_SUMS)))),
+    "judged": (frozenset(), frozenset({"losses"})),
     "score": (frozenset({"valid_loss", "valid_rows"}), frozenset()),
     "personal": (frozenset({"part"}), frozenset({"weights"})),
     "advert": (frozenset(), frozenset({"keys"})),
@@ -37,7 +42,7 @@ LEAVING: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "grown": (frozenset({"sha256", "scores"}), frozenset({"booster"})),
     "broken": (frozenset(), frozenset()),
     "bagged": (frozenset({"rows", "rounds"}), frozenset({"booster"})),
-    "synthetic": (frozenset({"rows", "engine", "licence", "leaks"}), frozenset({"table"})),
+    "synthetic": (frozenset({"rows", "engine", "licence", "leaks", "epsilon"}), frozenset({"table"})),
     # Between the parties of `federated.vertical`; what the target's owner says leaves it too.
     "meet": (frozenset(), frozenset({"psi"})),
     "met": (frozenset(), frozenset({"psi"})),
@@ -102,6 +107,13 @@ class Message:
         head["groups"] = list(self.groups)
         return b"".join([MAGIC, json.dumps(head).encode(), b"\n", *parts])
 
+    def write(self, path: Path) -> None:
+        """As a file: all of it, or what stood there before."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_bytes(self.to_bytes())
+        os.replace(part, path)
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Raises ValueError for bytes that are cut short, too many, or no message."""
@@ -139,7 +151,7 @@ class Message:
             raise BoundaryError(f"a message of kind {self.kind!r} may not leave silo {self.silo!r}: its job is secure")
         if self.kind in SUMS:
             self._check_sum(shapes)
-        if self.kind not in ("update", "personal"):
+        if self.kind not in ("update", "personal", "summed"):
             return
         for group, arrays in self.groups.items():
             for name, array in arrays.items():

@@ -1,10 +1,11 @@
 """The coordinator: what silos agree on first, then round after round, with a quorum, a deadline and a checkpoint."""
 
 import logging
-import os
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from cluster.wire import Arrays
 from federated.agreement import Agreement
 from federated.bench import fresh
 from federated.channel import SigningChannel
+from federated.checkpoint import Checkpoint, State
+from federated.dealt import able
 from federated.exchange import Exchange, FederationError, Happening
 from federated.job import Job
 from federated.message import Message
@@ -19,6 +22,7 @@ from federated.preparation import Preparation
 from federated.privacy.plan import rounds_within
 from federated.secure_aggregation.contribution import Contribution
 from federated.secure_aggregation.secure_sum import SecureSum
+from federated.source import Held
 from federated.strategies import Server
 from federated.update import SiloError, Update
 
@@ -42,6 +46,19 @@ class Terms:
     deadline: float = float("inf")
     patience: int = 0
     units: bool = True
+
+    @classmethod
+    def among(
+        cls,
+        sources: Sequence[Held],
+        share: float,
+        *,
+        round_seconds: float = 600.0,
+        deadline: float = float("inf"),
+        patience: int = 0,
+    ) -> Self:
+        """With a quorum that is a share of the silos with rows enough, and two at least."""
+        return cls(max(2, round(share * len(able(sources)))), round_seconds, deadline, patience)
 
 
 @dataclass(frozen=True)
@@ -72,9 +89,8 @@ class Coordinator:
 
     def __init__(self, channel: SigningChannel, job: Job, terms: Terms, folder: Path) -> None:
         self._job, self._terms = job, terms
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / CHECKPOINT
         self._exchange = Exchange(channel, terms.round_seconds, terms.deadline, job)
+        self._kept = Checkpoint(folder / CHECKPOINT, job, self._exchange)
         self._registry = channel.registry
         self._preparation: Preparation | None = None
         self._rows: dict[str, int] = {}
@@ -237,55 +253,28 @@ class Coordinator:
         )
 
     def _checkpoint(self) -> None:
-        """All that a successor needs, written whole or not at all."""
         assert self._preparation is not None
-        prepared, groups = self._preparation.to_message()
+        groups: dict[str, Arrays] = {}
         for name, server in (("server", self._server), ("best", self._best)):
             if server is not None:
                 groups |= {f"{name}|": server.weights, **{f"{name}|{k}": v for k, v in server.kept.items()}}
-        facts = {
-            "job": self._job.to_facts(),
-            "preparation": prepared,
-            "rows": self._rows,
-            "losses": self._losses,
-            "scores": self._scores,
-            "best_round": self._best_round,
-            "happenings": [asdict(happening) for happening in self._exchange.happenings],
-            "bytes": [self._exchange.sent, self._exchange.received],
-        }
-        part = self._path.with_suffix(".part")
-        part.write_bytes(Message("checkpoint", round=self._done, facts=facts, groups=groups).to_bytes())
-        os.replace(part, self._path)
+        facts = {"losses": self._losses, "scores": self._scores, "best_round": self._best_round}
+        self._kept.keep(State(self._done, self._preparation, self._rows, facts, groups))
 
     def _resume(self) -> bool:
         """Takes up a checkpoint. Raises FederationError for one of another job."""
-        if not self._path.exists():
+        state = self._kept.taken_up()
+        if state is None:
             return False
-        kept = Message.from_bytes(self._path.read_bytes())
-        if Job.from_facts(kept.facts["job"]) != self._job:
-            raise FederationError(
-                f"{self._path} is the checkpoint of another job: its columns, net, strategy or settings differ. Name a "
-                f"fresh folder, or ask for the same as before."
-            )
-        self._preparation = Preparation.from_message(kept.facts["preparation"], kept.groups)
-        servers = {
-            name: Server(
-                kept.groups[f"{name}|"],
-                {
-                    key[len(name) + 1 :]: part
-                    for key, part in kept.groups.items()
-                    if key.startswith(f"{name}|") and key != f"{name}|"
-                },
-            )
-            for name in ("server", "best")
-            if f"{name}|" in kept.groups
-        }
+        servers: dict[str, Server] = {}
+        for name in ("server", "best"):
+            parts = {key[len(name) + 1 :]: part for key, part in state.groups.items() if key.startswith(f"{name}|")}
+            if parts:
+                servers[name] = Server(parts.pop(""), parts)
         self._server, self._best = servers["server"], servers.get("best")
-        self._rows, self._scores = kept.facts["rows"], kept.facts["scores"]
-        self._losses = {silo: (loss, rows) for silo, (loss, rows) in kept.facts["losses"].items()}
-        self._best_round, self._done = kept.facts["best_round"], kept.round
-        self._exchange.happenings = [Happening(**happening) for happening in kept.facts["happenings"]]
-        self._exchange.sent, self._exchange.received = kept.facts["bytes"]
+        self._preparation, self._rows, self._done = state.preparation, state.rows, state.round
+        self._scores, self._best_round = state.facts["scores"], state.facts["best_round"]
+        self._losses = {silo: (loss, rows) for silo, (loss, rows) in state.facts["losses"].items()}
         log.info("federation: goes on after round %d", self._done)
         return True
 

@@ -18,10 +18,13 @@ from federated.dealt import deal
 from federated.handout import Handout, packed, unpacked
 from federated.message import Message
 from federated.policy import USUAL, Policy, PolicyError
+from federated.silo import folder_name
 from federated.source import Held
 from framework.contender import Contender, Context, Model
 from framework.contenders.linear import Linear
 from framework.data.frame import Fold, Frame, Truth
+from framework.privacy.accountant import PrivacyError
+from framework.privacy.allowance import Allowance
 from framework.problem import Kind
 
 log = logging.getLogger(__name__)
@@ -42,8 +45,9 @@ class Maker(Protocol):
     def make(
         self, table: pd.DataFrame, others: pd.DataFrame, rows: int, context: Context
     ) -> tuple[pd.DataFrame, Facts]:
-        """So many rows, with the table's columns, and what may be told of them: engine, licence, and leaks, how many
-        attacks on them found the rows learned from. others: rows of the silo that are not to be learned from."""
+        """So many rows, with the table's columns, and what may be told of them: engine, licence, leaks, how many
+        attacks on them found the rows learned from, and epsilon, where they were made with differential privacy and
+        paid from the context's allowance. others: rows of the silo that are not to be learned from."""
         ...
 
 
@@ -134,13 +138,21 @@ def handed_out(source: Held, maker: Maker, share: float, folder: Path | None, se
             raise PolicyError(f"silo {source.name!r} has fewer than {least} rows to learn from, and takes no part.")
         deadline = time.time() + seconds
         with TemporaryDirectory(prefix="shared-") as work:
-            context = Context(seed=seed, deadline=deadline, folder=Path(work))
+            own = str(folder / folder_name(source.name)) if folder else None
+            policy = source.policy
+            allowance = Allowance(own, policy.epsilon, policy.delta, policy.days)
+            context = Context(seed=seed, deadline=deadline, folder=Path(work), allowance=allowance)
             rows = max(1, round(share * len(source.train)))
             made, facts = maker.make(_table(source.train), _table(source.valid), rows, context)
+        if policy.epsilon is not None and "epsilon" not in facts:
+            raise PolicyError(
+                f"silo {source.name!r} gives ε = {policy.epsilon:g} in {policy.days} days, and keeps rows that "
+                f"{facts['engine']} made without differential privacy, which has no ε for its rows."
+            )
         if facts["leaks"]:
             raise PolicyError(f"silo {source.name!r} keeps its rows: {facts['leaks']} attack(s) told what they are of.")
         return out("synthetic", {**facts, "rows": len(made)}, packed(made))
-    except PolicyError as error:
+    except (PolicyError, PrivacyError) as error:
         return out("refusal", {"reason": str(error)})
     except Exception as error:  # the silo's own border
         log.exception("silo %r could not make rows", source.name)

@@ -1,7 +1,6 @@
 """One portfolio's rows and what guards them: it answers messages, and nothing leaves but what they may carry."""
 
 import logging
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +16,7 @@ from federated.message import Message
 from federated.policy import PolicyError
 from federated.preparation import Preparation, measured, numbers_of
 from federated.privacy.guard import Guard
-from federated.privacy.levels import PrivacyError, RecordLevel
+from federated.privacy.levels import RecordLevel
 from federated.secure_aggregation.contribution import Contribution, limited
 from federated.secure_aggregation.identity import Identity
 from federated.secure_aggregation.member import Member, without_rules
@@ -28,6 +27,7 @@ from federated.statistics import Moments, categories_of, edges_of, histogram_of,
 from federated.strategies import StrategyError
 from framework.contenders.native import Native
 from framework.data.schema import Schema
+from framework.privacy.accountant import PrivacyError
 
 if TYPE_CHECKING:
     import torch
@@ -250,10 +250,7 @@ class Silo:
             return
         groups = {f"before|{name}": arrays for name, arrays in self._before.items()}
         groups |= {f"after|{name}": arrays for name, arrays in self._bench.kept.items()}
-        path = self._folder / KEPT
-        part = path.with_suffix(".part")
-        part.write_bytes(Message("kept", round=self._begun, facts={"run": self._run}, groups=groups).to_bytes())
-        os.replace(part, path)
+        Message("kept", round=self._begun, facts={"run": self._run}, groups=groups).write(self._folder / KEPT)
 
     def _recall(self) -> None:
         assert self._bench is not None
@@ -281,14 +278,14 @@ def _net(preparation: bytes, job: bytes) -> "torch.nn.Module":
 class SiloHost:
     """The actor that owns silos: one where they are to stand apart, several in a simulation.
 
-    folder: below which each silo has one of its own; None: they write nothing. threads: of torch.
+    folder: below which each silo has one of its own; None: they write nothing. threads: of torch. kind: of silos.
     """
 
-    def __init__(self, folder: str | None = None, threads: int = 1) -> None:
+    def __init__(self, folder: str | None = None, threads: int = 1, kind: type[Silo] = Silo) -> None:
         import torch
 
         torch.set_num_threads(threads)
-        self._folder = folder
+        self._folder, self._kind = folder, kind
         self._silos: dict[str, Silo] = {}
 
     def answer(self, silo: str, source: list[Any], request: bytes) -> bytes:
@@ -298,7 +295,7 @@ class SiloHost:
 
         if silo not in self._silos:
             folder = Path(self._folder) / folder_name(silo) if self._folder else None
-            self._silos[silo] = Silo(ray.get(source[0]), folder, *map(ray.get, source[1:]))
+            self._silos[silo] = self._kind(ray.get(source[0]), folder, *map(ray.get, source[1:]))
         return self._silos[silo].answer(request)
 
 

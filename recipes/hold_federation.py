@@ -8,6 +8,8 @@ from federated.deployment.certificate import own_certificate
 from federated.deployment.federation import Federated, federate
 from federated.deployment.listener import Listener
 from federated.deployment.register import Register
+from federated.deployment.signing import signers_of
+from federated.privacy import RecordLevel
 from federated.rounds import Terms
 from framework import run
 from framework.recipe import write_report
@@ -24,6 +26,11 @@ class Config:
     patience: int = 15  # rounds without gain on the silos' validation rows, after which it stops
     strategy: str = "FedAdam"  # how updates are combined: FedAvg, FedAdam, FedProx, Krum …
     personal: bool = True  # then each silo's part of the model is fine-tuned on its own rows
+    secure: bool = False  # secure aggregation: sums of updates are learned, and no silo's own; 3 silos or more
+    epsilon: float | None = None  # hides each row of each silo: differential privacy by noise in the silos; else none
+    delta: float = 1e-5  # the chance that this fails; well below 1 / rows
+    clip: float = 1.0  # the norm that each row's gradient is held to
+    statistics: float = 0.2  # the share of epsilon for what is agreed of the columns; 0: that is declared public
     metric: str = ""  # what silos stop by; by default that of the target's kind
     quorum: int = 2  # silos that must answer in a round
     wait: float = 600.0  # seconds that silos have to come, all of the register
@@ -39,11 +46,17 @@ SMOKE = Config("127.0.0.1:0", "silos.json", "rent", "coordinator.pem", "coordina
 def main(config: Config) -> Federated:
     plain = strategies.named(config.strategy)
     strategy = strategies.FineTuned(plain) if config.personal else plain
-    contender = FederatedAverage(strategy=strategy, rounds=config.rounds, patience=config.patience)
+    privacy = None
+    if config.epsilon is not None:
+        privacy = RecordLevel(config.epsilon, config.delta, config.clip, config.statistics)
+    contender = FederatedAverage(
+        strategy=strategy, rounds=config.rounds, patience=config.patience, secure=config.secure, privacy=privacy
+    )
     out, register = Path(config.out), Register.open(config.silos)
     own = own_certificate(config.certificate, config.key)
     terms = Terms(config.quorum, config.round_seconds, patience=config.patience)
-    with Listener(register, config.listen, own) as listener:
+    registry = signers_of(register) if config.secure else None
+    with Listener(register, config.listen, own, registry=registry) as listener:
         print(f"port {listener.port}: waiting for {', '.join(register.silos)}")
         listener.gather(config.wait, least=config.quorum)
         made = federate(

@@ -7,6 +7,8 @@ from federated import Policy
 from federated.deployment.certificate import own_certificate, read_certificate
 from federated.deployment.deployed_silo import DeployedSilo
 from federated.deployment.dialer import Dialer
+from federated.deployment.register import Register, RegisterError
+from federated.deployment.signing import identity_of
 from federated.silo import folder_name
 from federated.source import Filed
 from framework import run
@@ -22,6 +24,13 @@ class Config:
     certificate: str  # its own, a PEM file that the coordinator has too
     key: str  # the certificate's, a PEM file without a password; it stays here
     trusted: str  # the coordinator's certificate, a PEM file
+    silos: str = ""  # the register of all silos, itself too, as their owners exchanged it; secure aggregation needs it
+    secure: bool = False  # its update leaves it masked, as a part of a sum, or not at all
+    epsilon: float | None = (
+        None  # the most that its rows may cost in all federations of `days`; then none without noise
+    )
+    delta: float = 1e-5  # at which that is reckoned
+    days: int = 30  # after which what was spent no longer counts
     folder: str = "silos"  # below it this silo's audit file, and what it keeps between rounds
     valid: float = 0.2  # the share of its rows that it stops by
     minimum_rows: int = 10  # with fewer to learn from it takes no part
@@ -46,14 +55,22 @@ def main(config: Config) -> int:
         strategies=frozenset(config.strategies) or None,
         most_rounds=config.most_rounds,
         personal=config.personal,
+        epsilon=config.epsilon,
+        delta=config.delta,
+        days=config.days,
     )
+    own = own_certificate(config.certificate, config.key)
+    if config.secure and not config.silos:
+        raise RegisterError("--secure needs --silos, the register of all silos' certificates: whom else to hide among?")
+    identity = identity_of(config.name, own, Register.open(config.silos)) if config.silos else None
     source = Filed(config.name, config.data, policy, config.valid)
-    silo = DeployedSilo(source, config.target, Path(config.folder) / folder_name(config.name))
+    folder = Path(config.folder) / folder_name(config.name)
+    silo = DeployedSilo(source, config.target, folder, identity, secure=config.secure)
     silo.check()
     dialer = Dialer(
         config.coordinator,
         config.name,
-        own_certificate(config.certificate, config.key),
+        own,
         read_certificate(config.trusted),
         silo.answer,
         patience=config.patience,

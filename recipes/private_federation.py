@@ -40,7 +40,7 @@ SMOKE = Config(
 def main(config: Config) -> PrivateCurve:
     plain = FederatedAverage(
         shape=SHAPE,
-        strategy=FedAdam(),
+        strategy=FedAdam(rate=0.01, tau=0.001),
         rounds=config.rounds,
         patience=0,
         epochs=config.epochs,

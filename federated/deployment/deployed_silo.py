@@ -11,6 +11,7 @@ import pandas as pd
 from cluster.user_error import UserError
 from federated.message import Message
 from federated.policy import PolicyError
+from federated.secure_aggregation.identity import Identity
 from federated.silo import QUESTIONS, Silo, Told
 from federated.source import Filed, SourceError
 from framework.data.arrays import plain
@@ -31,16 +32,25 @@ class UnreadableError(UserError):
 
 
 class DeployedSilo(Silo):
-    """target: the only column that it lets be predicted: a coordinator elsewhere asks for no other.
+    """target: the only column that it lets be predicted: a coordinator elsewhere asks for no other. secure: it tells
+    no update of its own, but its masked part of a sum, and takes no part in a federation that asks for more.
 
-    refused: why it takes no part in the federation any more; empty while it does.
+    refused: why it takes no part in the last federation any more; empty while it does.
     """
 
     questions: ClassVar[frozenset[str]] = QUESTIONS | {"describe"}
 
-    def __init__(self, source: Filed, target: str, folder: Path | None = None) -> None:
-        super().__init__(source, folder)
-        self._table, self._target = source, target
+    def __init__(
+        self,
+        source: Filed,
+        target: str,
+        folder: Path | None = None,
+        identity: Identity | None = None,
+        *,
+        secure: bool = False,
+    ) -> None:
+        super().__init__(source, folder, identity)
+        self._table, self._target, self._secure = source, target, secure
         self.refused = ""
 
     def answer(self, request: bytes) -> bytes:
@@ -53,6 +63,8 @@ class DeployedSilo(Silo):
             ) from error
         sent = super().answer(request)
         told = Message.from_bytes(sent)
+        if told.kind == "joined":
+            self.refused = ""
         if told.kind == "refusal":
             self.refused = str(told.facts["reason"])
             log.warning("%s", self.refused)
@@ -69,6 +81,11 @@ class DeployedSilo(Silo):
 
     def _join(self, asked: Message) -> Told:
         self._check_target(asked.facts["job"]["target"])
+        if self._secure and not asked.facts["job"]["secure"]:
+            raise PolicyError(
+                f"silo {self._table.name!r} takes part in secure aggregation alone, and was asked for updates in the "
+                f"clear."
+            )
         return super()._join(asked)
 
     def _describe(self, asked: Message) -> Told:

@@ -13,6 +13,7 @@ from federated.federated_average import FederatedAverage
 from federated.job import Job
 from federated.privacy.promise import kept_by
 from federated.rounds import Coordinator, Outcome, Terms
+from federated.secure_aggregation.rules import Rules
 from federated.silo_model import SiloModel
 from framework.data.column import Column
 from framework.data.schema import Schema
@@ -30,17 +31,21 @@ class SiloColumnError(UserError):
 
 @dataclass(frozen=True)
 class Federated:
-    """predictor: as `recipes.predict` and `serve` take it. left_out: column → why nothing was learned of it."""
+    """predictor: as `recipes.predict` and `serve` take it. left_out: column → why nothing was learned of it. secure:
+    no silo's own update was seen."""
 
     predictor: Predictor
     outcome: Outcome
     left_out: dict[str, str]
+    secure: bool = False
 
     def to_json(self) -> Facts:
         """What a report holds: how far it came, who took part, what happened."""
         told = self.outcome
         return {
             "rounds": told.rounds,
+            "secure": self.secure,
+            "promises": list(getattr(self.predictor.model, "promises", ())),
             "rows": told.rows,
             "scores": told.scores,
             "personal": sorted(told.members),
@@ -68,8 +73,11 @@ def federate(
     silo: the column by which the model knows a silo when it predicts. folder: for the checkpoint and what was agreed:
     asked again with the same one, it goes on.
     Raises FederationError naming the silos that are to blame, SiloColumnError where a feature is called `silo`;
-    MetricError for a metric that is unknown or not of this kind of target.
+    MetricError for a metric that is unknown or not of this kind of target; RulesError where too few silos are there for
+    secure aggregation.
     """
+    if contender.secure:
+        Rules.of(len(channel.silos), channel.registry, weight=1.0, nonce="")
     columns = _agreed(channel, target, terms, folder)
     if silo in (target, *(name for name, _ in columns.features)):
         raise SiloColumnError(f"the silos hold a column {silo!r} already. Pass another name for the silos' own.")
@@ -78,6 +86,8 @@ def federate(
     metric_of(problem.metric).check(kind)
     job = contender.job_of(target, problem.metric, columns.features, columns.labels, seed, silos=len(channel.silos))
     tell(f"{len(channel.silos)} silos learn {target!r} ({kind}) from {len(columns.features)} columns")
+    if job.secure and job.strategy.personalises:
+        tell("weights fitted to single silos stay with them (secure)")
     outcome = Coordinator(channel, job, terms, folder).run()
     schema = outcome.preparation.schema
     known = [replace(column, missing=True) for column in schema.columns]  # no silo says whether it has gaps
@@ -85,7 +95,9 @@ def federate(
     model = _model_of(outcome, job, silo)
     facts = {"silos": outcome.rows, "rounds": outcome.rounds, "seed": seed}
     predictor = Predictor(target, problem, Schema((*known, names), columns.labels), model, facts)
-    return Federated(predictor, outcome, columns.left_out)
+    for promise in model.promises:
+        tell(promise)
+    return Federated(predictor, outcome, columns.left_out, job.secure)
 
 
 def _agreed(channel: SigningChannel, target: str, terms: Terms, folder: Path) -> Columns:

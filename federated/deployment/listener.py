@@ -14,6 +14,7 @@ from federated.channel import LONGEST, LostSiloError, Ticket
 from federated.deployment.certificate import same
 from federated.deployment.line import Line
 from federated.deployment.register import Register
+from federated.secure_aggregation.identity import Registry
 from framework.serving.tls import Certificate
 
 if TYPE_CHECKING:
@@ -39,10 +40,18 @@ class Listener:
     """
 
     def __init__(
-        self, register: Register, address: str, certificate: Certificate, *, most_bytes: int = MOST_BYTES
+        self,
+        register: Register,
+        address: str,
+        certificate: Certificate,
+        *,
+        most_bytes: int = MOST_BYTES,
+        registry: Registry | None = None,
     ) -> None:
-        """address: HOST:PORT to listen on and nowhere else; port 0: a free one. Raises ListenError where it cannot."""
-        self.silos, self.registry, self._most = register.silos, dict[str, bytes](), most_bytes
+        """address: HOST:PORT to listen on and nowhere else; port 0: a free one. registry: the keys that silos sign
+        with, for secure jobs, see `signers_of`. Raises ListenError where it cannot listen."""
+        self.silos, self._most = register.silos, most_bytes
+        self.registry: Registry = registry or {}
         self._register = register
         self._here = Condition()
         self._lines: dict[str, Line] = {}

@@ -4,7 +4,19 @@ from federated.strategies import Strategy, StrategyError, names_of
 from federated.strategies.norm_clipped import NormClipped
 
 SUMMABLE = frozenset(
-    {"Ditto", "FedAdagrad", "FedAdam", "FedAvg", "FedAvgM", "FedBN", "FedProx", "FedYogi", "FineTuned", "NormClipped"}
+    {
+        "Averaged",
+        "Ditto",
+        "FedAdagrad",
+        "FedAdam",
+        "FedAvg",
+        "FedAvgM",
+        "FedBN",
+        "FedProx",
+        "FedYogi",
+        "FineTuned",
+        "NormClipped",
+    }
 )
 
 

@@ -5,7 +5,7 @@ is declared in `federated.message`.
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -16,6 +16,7 @@ from cluster.wire import Arrays, Facts
 if TYPE_CHECKING:
     from federated.bench import Bench, Work
     from federated.job import LocalPlan
+    from federated.strategies.averaged import Averaged as Averaged
     from federated.strategies.ditto import Ditto as Ditto
     from federated.strategies.fedadagrad import FedAdagrad as FedAdagrad
     from federated.strategies.fedadam import FedAdam as FedAdam
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from federated.update import Update
 
 FILES = {
+    "Averaged": "averaged",
     "Ditto": "ditto",
     "FedAdagrad": "fedadagrad",
     "FedAdam": "fedadam",
@@ -131,6 +133,12 @@ def from_facts(facts: Facts) -> Strategy:
         for key, value in facts["settings"].items()
     }
     return named(facts["name"], **settings)
+
+
+def training_of(strategy: Strategy) -> Mapping[str, Any]:
+    """How silos are to train where nobody says otherwise, as fields of `LocalPlan`: the innermost strategy's own."""
+    inner = getattr(strategy, "inner", None)
+    return training_of(inner) if inner is not None else getattr(strategy, "training", {})
 
 
 def names_of(strategy: Strategy) -> list[str]:

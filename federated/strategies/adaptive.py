@@ -1,7 +1,8 @@
 """What the adaptive servers of Reddi et al. 2021 share (Algorithm 2): they differ in their second moment alone."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,12 +17,14 @@ class Adaptive(OneModel):
     """m ← β₁ m + (1 - β₁) Δ, v ← moment(v, Δ²), w ← w + η m / (√v + τ), where Δ = Σ (n_k / n) Δ_k; it begins with m = 0
     and v = τ².
 
-    rate: η. first: β₁. tau: τ.
+    rate: η. first: β₁. tau: τ. Silos train by plain SGD, as in the paper: what their steps are scaled by is the
+    server's to find, and two of these in a row are worse than either.
     """
 
     rate: float
     first: float
     tau: float
+    training: ClassVar[Mapping[str, Any]] = {"epochs": 1, "optimizer": "sgd", "rate": 0.1, "weight_decay": 0.0}
 
     @abstractmethod
     def moment(self, v: np.ndarray, square: np.ndarray) -> np.ndarray:

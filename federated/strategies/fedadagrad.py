@@ -14,7 +14,7 @@ class FedAdagrad(Adaptive):
 
     rate: float = 0.01
     first: float = 0.0
-    tau: float = 0.001
+    tau: float = 0.00001
 
     def moment(self, v: np.ndarray, square: np.ndarray) -> np.ndarray:
         return np.asarray(v + square)

@@ -12,10 +12,10 @@ from federated.strategies.adaptive import Adaptive
 class FedAdam(Adaptive):
     """m ← β₁ m + (1 - β₁) Δ, v ← β₂ v + (1 - β₂) Δ², w ← w + η m / (√v + τ), where Δ = Σ (n_k / n) Δ_k."""
 
-    rate: float = 0.01
+    rate: float = 0.005
     first: float = 0.9
     second: float = 0.99
-    tau: float = 0.001
+    tau: float = 0.00001
 
     def moment(self, v: np.ndarray, square: np.ndarray) -> np.ndarray:
         return np.asarray(self.second * v + (1 - self.second) * square)

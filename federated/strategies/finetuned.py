@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 class FineTuned:
     """Any strategy, and at its end each silo trains the model on for itself: w_k = argmin F_k, begun at w.
 
-    It stops at the epoch, of at most `epochs`, that answers the silo's own validation rows best, which may be none:
-    then the common model answers for it. A silo without validation rows makes half of them.
+    It stops at the epoch, of at most `epochs`, that answers the silo's own validation rows best. That it answers them
+    better must be more than chance: by `surety` standard errors of the mean difference of a row's losses. Else, and in
+    a silo without validation rows, the common model answers. With record-level privacy all epochs are made.
+    rate: of AdamW, by which silos do it, whatever they trained by before.
     """
 
     inner: Strategy
     epochs: int = 10
+    rate: float = 0.0005
+    surety: float = 2.0
     personalises: ClassVar[bool] = True
 
     def check(self, plan: "LocalPlan") -> None:
@@ -47,5 +51,5 @@ class FineTuned:
     def personal(self, bench: "Bench", sent: dict[str, Arrays]) -> tuple[str, Arrays]:
         part, own = self.inner.personal(bench, sent)
         start = {**sent["weights"], **own} if "weights" in sent else own
-        tuned = bench.fine_tuned(start, epochs=self.epochs)
+        tuned = bench.fine_tuned(start, epochs=self.epochs, rate=self.rate, surety=self.surety)
         return (bench.silo, tuned) if tuned is not None else (part, own)

@@ -10,9 +10,9 @@ import numpy as np
 
 from cluster.wire import Arrays
 from federated.average import clipped, norm, zeros
-from federated.privacy.levels import PrivacyError
 from federated.strategies import Server, Strategy
 from federated.update import Update
+from framework.privacy.accountant import PrivacyError
 
 if TYPE_CHECKING:
     from federated.bench import Bench, Work

@@ -5,16 +5,16 @@ again from the last booster: by those who are there, or have come back.
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from federated.agreement import Agreement
 from federated.channel import Channel
+from federated.checkpoint import Checkpoint, State
 from federated.exchange import Exchange, FederationError, Happening
 from federated.message import Message
 from federated.preparation import Preparation
@@ -57,8 +57,8 @@ class Growth:
         self, channel: Channel, tracker: Meeting, job: TreeJob, terms: Terms, *, trees: int, folder: Path | None = None
     ) -> None:
         self._job, self._terms, self._tracker, self._trees = job, terms, tracker, trees
-        self._path = folder / CHECKPOINT if folder is not None else None
         self._exchange = Exchange(Guarded(channel, tracker.stop), terms.round_seconds, terms.deadline, job)
+        self._kept = Checkpoint(folder / CHECKPOINT if folder is not None else None, job, self._exchange)
         self._preparation: Preparation | None = None
         self._rows: dict[str, int] = {}
         self._booster = b""
@@ -182,40 +182,19 @@ class Growth:
         return int(np.nanargmin(self._scores)) + 1
 
     def _keep(self) -> None:
-        """All that a successor needs, written whole or not at all."""
-        if self._path is None:
-            return
         assert self._preparation is not None
-        prepared, groups = self._preparation.to_message()
-        groups["booster"] = {"ubj": np.frombuffer(self._booster, dtype=np.uint8)}
-        facts = {
-            "job": self._job.to_facts(),
-            "preparation": prepared,
-            "rows": self._rows,
-            "scores": self._scores,
-            "received": self._received,
-            "sessions": self._sessions,
-            "happenings": [asdict(happening) for happening in self._exchange.happenings],
-        }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        part = self._path.with_suffix(".part")
-        part.write_bytes(Message("checkpoint", round=self._done, facts=facts, groups=groups).to_bytes())
-        os.replace(part, self._path)
+        groups = {"booster": {"ubj": np.frombuffer(self._booster, dtype=np.uint8)}}
+        facts = {"scores": self._scores, "received": self._received, "sessions": self._sessions}
+        self._kept.keep(State(self._done, self._preparation, self._rows, facts, groups))
 
     def _resume(self) -> bool:
         """Takes up a checkpoint. Raises FederationError for one of another job."""
-        if self._path is None or not self._path.exists():
+        state = self._kept.taken_up()
+        if state is None:
             return False
-        kept = Message.from_bytes(self._path.read_bytes())
-        if TreeJob.from_facts(kept.facts["job"]) != self._job:
-            raise FederationError(
-                f"{self._path} is the checkpoint of another job: its columns or settings differ. Name a fresh folder, "
-                f"or ask for the same as before."
-            )
-        self._preparation = Preparation.from_message(kept.facts["preparation"], kept.groups)
-        self._booster, self._done = kept.groups["booster"]["ubj"].tobytes(), kept.round
-        self._rows, self._scores = kept.facts["rows"], kept.facts["scores"]
-        self._received, self._sessions = kept.facts["received"], kept.facts["sessions"]
-        self._exchange.happenings = [Happening(**happening) for happening in kept.facts["happenings"]]
+        self._preparation, self._rows, self._done = state.preparation, state.rows, state.round
+        self._booster = state.groups["booster"]["ubj"].tobytes()
+        self._scores, self._received = state.facts["scores"], state.facts["received"]
+        self._sessions = state.facts["sessions"]
         log.info("federated trees: goes on after %d trees", self._done)
         return True

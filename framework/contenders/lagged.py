@@ -31,7 +31,8 @@ class Lagged:
     """`contender` learns by how much each value differs from the seasonal naive forecast, from many origins.
 
     It is told the series' past values, means, growth and calendar, and of the table's other columns those that the
-    problem says are known ahead. What it stops early by are the last origins of the training rows; then it
+    problem says are known ahead. Where each series is a silo, a contender whose rows stay in silos is dealt each
+    series' own. What it stops early by are the last origins of the training rows; then it
     learns once more from all of them, so that the validation rows stay unseen.
     rows: (series, origin, step) triples at most.
     half_life: steps after which a value counts half as much; at least four horizons or seasons, and the longest told.
@@ -62,22 +63,25 @@ class Lagged:
         everything = lags.pairs(most=self.rows, since=None, until=None, seed=context.seed)
         if len(everything[0]) < LEAST_PAIRS:
             return LaggedModel(lags, None, contender)
-        problem = Problem(f"{fold.problem.name}, by lags", "regression", "difference", INNER_METRICS.get(asked, "mae"))
+        silo = fold.problem.silo if fold.problem.silo == fold.problem.series and not contender.pooled else None
+        asked_for = INNER_METRICS.get(asked, "mae")
+        problem = Problem(f"{fold.problem.name}, by lags", "regression", "difference", asked_for, silo=silo)
         schema = lags.schema()
-        nothing = self._rows(lags, tuple(part[:0] for part in everything), asked)
+        nothing = self._rows(lags, tuple(part[:0] for part in everything), problem, asked)
         if not self.chosen:
             early = lags.pairs(most=self.rows, since=None, until=horizon, seed=context.seed)
             late = lags.pairs(most=self.rows // 4, since=horizon, until=None, seed=context.seed)
             if len(early[0]) >= LEAST_PAIRS and len(late[0]):
-                train, valid = (self._rows(lags, part, asked) for part in (early, late))
+                train, valid = (self._rows(lags, part, problem, asked) for part in (early, late))
                 half = replace(context, deadline=time.time() + context.remaining() / 2)
                 contender = contender.settled(contender.fit(Fold(problem, schema, train, valid), half))
-        whole = Fold(problem, schema, self._rows(lags, everything, asked), nothing)
-        return LaggedModel(lags, contender.fit(whole, context), contender)
+        whole = Fold(problem, schema, self._rows(lags, everything, problem, asked), nothing)
+        return LaggedModel(lags, contender.fit(whole, context), contender, silo)
 
-    def _rows(self, lags: Lags, pairs: tuple[np.ndarray, ...], metric: str) -> Frame:
+    def _rows(self, lags: Lags, pairs: tuple[np.ndarray, ...], problem: Problem, metric: str) -> Frame:
         steps = [4 * lags.history.season, 2 * lags.steps, *(season for _, season in lags.longer)]
-        return _rows(lags, pairs, metric, half_life=max(self.half_life, *steps))
+        rows = _rows(lags, pairs, metric, half_life=max(self.half_life, *steps))
+        return replace(rows, X=_named(rows.X, lags, pairs[0], problem.silo))
 
     def settled(self, model: Model) -> "Lagged":
         return replace(self, contender=model.contender, chosen=True) if isinstance(model, LaggedModel) else self
@@ -88,12 +92,13 @@ class LaggedModel:
     """Each series' history, and the regression on it (None: too short a history, the naive forecast it is).
 
     A moment within the history is told from what was known before it; a series never seen, by the mean of all.
-    contender: as it was settled; it is not saved.
+    contender: as it was settled; it is not saved. silo: the column by which the regression tells series apart.
     """
 
     lags: Lags
     model: Model | None
     contender: Contender = field(default_factory=Linear)
+    silo: str | None = None
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         history = self.lags.history
@@ -106,13 +111,15 @@ class LaggedModel:
         plans = history.planned.matrix(X)[known]
         codes, columns = codes[known], columns[known]
         origins = history.origins(codes, columns)
-        difference = self.model.predict(self.lags.table(codes, origins, columns, plans))
+        table = _named(self.lags.table(codes, origins, columns, plans), self.lags, codes, self.silo)
+        difference = self.model.predict(table)
         told[known] += difference * self.lags.level(codes, origins)
         return told
 
     def save(self, folder: Path) -> None:
         self.lags.history.save(folder)
-        (folder / CARD).write_text(json.dumps({"steps": self.lags.steps, "fitted": self.model is not None}))
+        card = {"steps": self.lags.steps, "fitted": self.model is not None, "silo": self.silo}
+        (folder / CARD).write_text(json.dumps(card))
         if self.model is not None:
             (folder / INNER).mkdir()
             store_model(self.model, folder / INNER)
@@ -121,7 +128,12 @@ class LaggedModel:
     def load(cls, folder: Path) -> Self:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         model = open_model(folder / INNER) if card["fitted"] else None
-        return cls(Lags(History.load(folder), card["steps"]), model)
+        return cls(Lags(History.load(folder), card["steps"]), model, silo=card.get("silo"))
+
+
+def _named(X: pd.DataFrame, lags: Lags, codes: np.ndarray, silo: str | None) -> pd.DataFrame:
+    """The table with each row's series in a column of this name, which no model is told; None: as it is."""
+    return X if silo is None else X.assign(**{silo: np.array(lags.history.labels, dtype=object)[codes]})
 
 
 def _rows(lags: Lags, pairs: tuple[np.ndarray, ...], metric: str, *, half_life: float) -> Frame:

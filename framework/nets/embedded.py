@@ -7,11 +7,16 @@ import torch
 from torch import nn
 
 from framework.nets.columns import Columns
+from framework.nets.linear import Linear
 from framework.nets.periodic import Periodic
 from framework.nets.piecewise import Piecewise
 
-Numbers = Literal["periodic", "piecewise"]
-KINDS: dict[str, type[Periodic] | type[Piecewise]] = {"periodic": Periodic, "piecewise": Piecewise}
+Numbers = Literal["periodic", "piecewise", "linear"]
+KINDS: dict[str, type[Periodic] | type[Piecewise] | type[Linear]] = {
+    "periodic": Periodic,
+    "piecewise": Piecewise,
+    "linear": Linear,
+}
 
 
 class Embedded(nn.Module):  # type: ignore[misc]
@@ -24,7 +29,7 @@ class Embedded(nn.Module):  # type: ignore[misc]
     undecayed = frozenset({"gaps"})  # see training/optimizer.py
 
     def __init__(self, cards: list[int], size: int, *, numbers: Numbers = "periodic") -> None:
-        """numbers: how a number becomes a vector, see periodic.py and piecewise.py."""
+        """numbers: how a number becomes a vector, see periodic.py, piecewise.py and linear.py."""
         super().__init__()
         if numbers not in KINDS:
             raise ValueError(f"numbers={numbers!r} is unknown; it is one of {', '.join(KINDS)}")

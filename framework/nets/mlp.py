@@ -31,7 +31,7 @@ class Trunk(nn.Module):  # type: ignore[misc]
 class MLP(nn.Module):  # type: ignore[misc]
     """Rows, shape (rows, columns) → shape (rows, 1, outputs): a trunk and a linear head.
 
-    size: of each column's vector. numbers: "periodic" (PLR) or "piecewise".
+    size: of each column's vector. numbers: "periodic" (PLR), "piecewise" or "linear".
     """
 
     def __init__(

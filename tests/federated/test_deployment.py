@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,11 +18,14 @@ from federated.deployment.dialer import Dialer, JoinError
 from federated.deployment.federation import federate
 from federated.deployment.listener import Listener, ListenError
 from federated.deployment.register import Register, RegisterError
+from federated.deployment.signing import identity_of, signers_of
 from federated.exchange import FederationError
 from federated.federated_average import FederatedAverage
 from federated.message import Message
 from federated.policy import Policy
 from federated.rounds import Terms
+from federated.secure_aggregation.identity import signed
+from federated.secure_aggregation.rules import RulesError
 from federated.source import Filed, SourceError
 from federated.strategies.fedavg import FedAvg
 from framework.metric import MetricError
@@ -274,6 +278,57 @@ def test_a_silo_without_its_target_or_asked_nonsense_says_so() -> None:
     for nonsense in (b"hello", b"silo1\n{}\n", b"silo1\n[]\n"):
         with pytest.raises(UnreadableError, match="no question of this version"):
             silo_of().answer(nonsense)
+
+
+def test_a_silo_that_sums_in_secret_alone_refuses_an_open_round(
+    papers: dict[str, Certificate], register: Register
+) -> None:
+    source = Filed("north", rents(silos=1))
+    silo = DeployedSilo(source, "rent", None, identity_of("north", papers["north"], register), secure=True)
+
+    def joined(**asked: object) -> Message:
+        job = job_of(FedAvg(), rounds=1, **asked).to_facts()
+        return Message.from_bytes(silo.answer(Message("join", facts={"job": job}).to_bytes()))
+
+    assert joined().facts["reason"] == (
+        "silo 'north' takes part in secure aggregation alone, and was asked for updates in the clear."
+    )
+    with pytest.raises(OutsideError, match="in the clear"):
+        silo.check_part()
+    assert joined(secure=True).kind == "joined"
+    silo.check_part()
+    nobody = DeployedSilo(source, "rent", secure=True)
+    asked = Message("join", facts={"job": job_of(FedAvg(), rounds=1, secure=True).to_facts()})
+    assert "no key to sign with" in Message.from_bytes(nobody.answer(asked.to_bytes())).facts["reason"]
+
+
+def test_a_certificate_names_the_key_that_its_owner_signs_with(
+    papers: dict[str, Certificate], register: Register, tmp_path: Path
+) -> None:
+    north, south = (identity_of(name, papers[name], register) for name in SILOS)
+    assert north.registry == south.registry == signers_of(register)
+    word = north.sign(b"sum")
+    assert signed(south.registry, "north", word, b"sum")
+    assert not signed(south.registry, "south", word, b"sum")
+    assert north.key != south.key
+    with pytest.raises(RegisterError, match="another certificate for it"):
+        identity_of("north", papers["stranger"], register)
+    with pytest.raises(RegisterError, match="none of it, but of north, south"):
+        identity_of("stranger", papers["stranger"], register)
+    old = tmp_path / "old.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*made, "-subj", "/CN=old", "-keyout", tmp_path / "old.key", "-out", old], check=True)
+    with pytest.raises(RegisterError, match="certificate of silo 'old' names no key"):
+        signers_of(Register({"old": read_certificate(old)}))
+
+
+def test_a_federation_of_two_hides_nobody_and_is_not_begun(
+    papers: dict[str, Certificate], register: Register, tmp_path: Path
+) -> None:
+    identities = {name: identity_of(name, papers[name], register) for name in SILOS}
+    channel = Direct([Filed(name, rents(silos=1)) for name in SILOS], None, identities)
+    with pytest.raises(RulesError, match="at least 3 silos"):
+        federate(channel, FederatedAverage(secure=True), "rent", terms=Terms(), folder=tmp_path)
 
 
 def holds(classified: bool = False, labels: tuple[str, ...] = (), **columns: str) -> dict[str, object]:

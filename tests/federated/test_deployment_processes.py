@@ -31,7 +31,7 @@ CONTENDER = FederatedAverage(**{**QUICK, "rounds": 3})  # type: ignore[arg-type]
 TERMS = Terms(quorum=3, round_seconds=290.0)
 
 
-def started(home: Path, port: int, name: str) -> "subprocess.Popen[str]":
+def started(home: Path, port: int, name: str, *further: str) -> "subprocess.Popen[str]":
     """A silo by its command line."""
     flags = {
         "coordinator": f"127.0.0.1:{port}",
@@ -45,7 +45,7 @@ def started(home: Path, port: int, name: str) -> "subprocess.Popen[str]":
     words = [word for flag, value in flags.items() for word in (f"--{flag}", value)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", "recipes.join_federation", *words],
+        [sys.executable, "-m", "recipes.join_federation", *words, *further],
         cwd=home,
         env=environment,
         stdout=subprocess.PIPE,

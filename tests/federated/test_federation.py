@@ -91,7 +91,7 @@ def test_the_same_seed_is_the_same_model_and_another_is_another(tmp_path: Path) 
 
 
 STATEFUL = [
-    (strategies.FedAdam(), {"keep": True}),
+    (strategies.FedAdam(), {"keep": True, "optimizer": "adamw"}),
     (strategies.Scaffold(), {"optimizer": "sgd", "weight_decay": 0.0, "clip": 0.0, "rate": 0.05}),
     (strategies.FineTuned(strategies.Ditto(), epochs=2), {}),
 ]

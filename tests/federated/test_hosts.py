@@ -22,7 +22,7 @@ from framework.contenders import Linear
 from tests.federated.portfolios import QUICK, filed, held_federation, job_of, rents
 from tests.federated.sums import Watched
 
-JOB = job_of(strategies.FineTuned(strategies.FedAdam(), epochs=2), rounds=4, keep=True)
+JOB = job_of(strategies.FineTuned(strategies.FedAdam(), epochs=2), rounds=4, keep=True, optimizer="adamw")
 SILOS = tuple(source.name for source in filed())
 
 

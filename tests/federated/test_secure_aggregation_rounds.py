@@ -18,13 +18,13 @@ from federated.exchange import FederationError
 from federated.message import LEAVING, SUMS, BoundaryError, Message
 from federated.policy import Policy
 from federated.privacy import Ledger, RecordLevel
-from federated.privacy.guard import LEDGER
 from federated.rounds import Coordinator, Outcome, Terms
 from federated.secure_aggregation.identity import found
 from federated.secure_aggregation.rules import Rules
 from federated.silo import AUDIT, Silo, folder_name
 from federated.strategies import StrategyError
 from framework import Context
+from framework.privacy.ledger import LEDGER
 from tests.federated.portfolios import QUICK, filed, fold_of, held_federation, job_of, rents
 from tests.federated.sums import Watched
 
@@ -117,7 +117,7 @@ def test_below_the_threshold_the_federation_ends_and_says_why(kind: str, words: 
 
 
 def test_a_secure_federation_cut_off_in_a_round_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    job = secure_job(strategies.FedAdam(), rounds=3, keep=True)
+    job = secure_job(strategies.FedAdam(), rounds=3, keep=True, optimizer="adamw")
     whole = federation(Watched(filed()), job, tmp_path / "whole")
     for cut in ("share", "unmask"):
         channel = Watched(filed())

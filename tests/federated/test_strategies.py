@@ -1,6 +1,5 @@
 """Each strategy's equation, evaluated on numbers: the server's half on arrays, the silo's half on a small net."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,16 @@ import pytest
 from cluster.wire import Arrays
 from federated import strategies
 from federated.average import zeros
-from federated.job import Job
+from federated.federated_average import FederatedAverage
+from federated.job import Job, LocalPlan
+from federated.privacy.levels import RecordLevel
 from federated.strategies import Server, Strategy, StrategyError, from_facts, named, names_of, to_facts
 from federated.update import Update
-from tests.federated.portfolios import bench_of, job_of
+from tests.federated.portfolios import bench_of, fold_of, job_of
 
 WEIGHTS = {"w": np.array([1.0, 2.0], dtype=np.float32)}
 SETTINGS = {
+    "Averaged": {"inner": strategies.FedAvg()},
     "FineTuned": {"inner": strategies.FedAvg()},
     "SiloPrivate": {"inner": strategies.FedAvg(), "clip": 1.0, "noise": 1.0, "share": 1.0, "silos": 3},
 }
@@ -221,12 +223,71 @@ def test_ifca_trains_the_nearest_model() -> None:
 
 def test_fine_tuning_ends_where_the_silos_own_rows_are_answered_best() -> None:
     bench, start = bench_of(job_of(strategies.FedAvg()))
-    strategy = strategies.FineTuned(strategies.FedAvg(), epochs=5)
+    strategy = strategies.FineTuned(strategies.FedAvg(), epochs=5, rate=0.002)
     part, own = strategy.personal(bench, {"weights": start})
     assert part == bench.silo
     assert bench.valid_loss(own) < bench.valid_loss(start)
-    bench.job = replace(bench.job, plan=replace(bench.job.plan, rate=100.0))  # only worse from here
-    assert strategy.personal(bench, {"weights": own}) == ("", {})
+    wild = strategies.FineTuned(strategies.FedAvg(), epochs=5, rate=100.0)  # only worse from here
+    assert wild.personal(bench, {"weights": own}) == ("", {})
+
+
+def test_fine_tuning_that_may_be_chance_leaves_the_common_model() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg()))
+    sure, surer = (strategies.FineTuned(strategies.FedAvg(), rate=0.002, surety=s) for s in (0.0, 1e6))
+    assert sure.personal(bench, {"weights": start})[0] == bench.silo
+    assert surer.personal(bench, {"weights": start}) == ("", {})
+    bench.valid = bench.valid.take(slice(0, 1))  # one row says nothing of chance
+    assert sure.personal(bench, {"weights": start}) == ("", {})
+    bench.valid = bench.valid.take(slice(0, 0))
+    assert sure.personal(bench, {"weights": start}) == ("", {})
+
+
+def test_averaged_answers_by_the_moving_mean_of_what_its_strategy_makes() -> None:
+    strategy = strategies.Averaged(strategies.FedAdam(), memory=0.3)
+    alone, server = strategies.FedAdam().start(first), strategy.start(first)
+    mean = WEIGHTS["w"].astype(np.float64)
+    for t in range(1, 6):
+        given = updates([4.0, -1.0 * t], [0.5 * t, 8.0])
+        alone, server = strategies.FedAdam().combine(alone, given), strategy.combine(server, given)
+        m = min(0.3, (1 + t) / (10 + t))
+        mean = m * mean + (1 - m) * alone.weights["w"]
+        assert server.weights["w"] == pytest.approx(mean, abs=1e-6)
+        sent = strategy.send(server)
+        np.testing.assert_array_equal(sent["inner weights"]["w"], alone.weights["w"])
+        np.testing.assert_array_equal(sent["weights"]["w"], server.weights["w"])
+
+
+def test_silos_train_what_is_averaged_and_are_judged_by_the_mean() -> None:
+    strategy = strategies.Averaged(strategies.FedAvg())
+    bench, start = bench_of(job_of(strategies.FedAvg(), **STEP))
+    other = {name: array + 0.01 for name, array in start.items()}
+    work = strategy.work(bench, {"weights": other, "inner weights": start})
+    plain = strategies.FedAvg().work(bench, {"weights": start})
+    for name in start:
+        np.testing.assert_array_equal(work.groups["delta"][name], plain.groups["delta"][name])
+        np.testing.assert_array_equal(
+            strategy.common(bench, {"weights": other, "inner weights": start})[name], other[name]
+        )
+
+
+def test_averaged_refuses_what_it_cannot_be_the_mean_of() -> None:
+    with pytest.raises(StrategyError, match="IFCA has models of single silos"):
+        job_of(strategies.Averaged(strategies.IFCA()))
+    with pytest.raises(StrategyError, match="remembers 1 never moves"):
+        job_of(strategies.Averaged(strategies.FedAvg(), memory=1.0))
+    with pytest.raises(StrategyError, match="optimizer='sgd'"):
+        job_of(strategies.Averaged(strategies.FedNova()))
+
+
+def test_silos_train_as_the_innermost_strategy_has_it_unless_told_otherwise() -> None:
+    inner = strategies.FineTuned(strategies.Averaged(strategies.FedYogi()))
+    usual = FederatedAverage(strategy=inner).job(fold_of()[0], 0).plan
+    assert (usual.optimizer, usual.epochs, usual.rate, usual.weight_decay) == ("sgd", 1, 0.1, 0.0)
+    told = FederatedAverage(strategy=inner, rate=0.5, epochs=3).job(fold_of()[0], 0).plan
+    assert (told.optimizer, told.epochs, told.rate) == ("sgd", 3, 0.5)
+    assert FederatedAverage(strategy=strategies.FedAvg()).job(fold_of()[0], 0).plan == LocalPlan()
+    private = FederatedAverage(strategy=strategies.FedAdam(), privacy=RecordLevel(8.0), rounds=2)
+    assert private.job(fold_of()[0], 0).plan == LocalPlan()
 
 
 def test_the_optimizers_moments_stay_in_the_silo() -> None:

@@ -46,7 +46,8 @@ def join_flags(home: Path, port: int, name: str, **given: object) -> list[str]:
         "patience": 60,
         **given,
     }
-    return [str(word) for flag, value in flags.items() for word in (f"--{flag}", value)]
+    words = [(f"--{flag}",) if value is True else (f"--{flag}", value) for flag, value in flags.items()]
+    return [str(word) for pair in words for word in pair]
 
 
 def test_a_model_is_learned_from_silos_that_join_by_their_command_lines(home: Path, tmp_path: Path) -> None:
@@ -92,6 +93,7 @@ def test_a_model_is_learned_from_silos_that_join_by_their_command_lines(home: Pa
 
 
 MISTAKES = {
+    "--secure needs --silos": {"secure": True},
     "no column 'price'": {"target": "price"},
     "no coordinator at localhost:1 for 0 s": {"coordinator": "localhost:1", "patience": 0},
     "cannot be used as a certificate and its key": {"key": "stranger.key"},

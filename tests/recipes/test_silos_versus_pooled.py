@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from framework.recipe import command
@@ -17,7 +19,8 @@ def test_it_tells_each_silo_method_and_seed(tmp_path: Path, capsys: pytest.Captu
     told = capsys.readouterr().out
     report = json.loads((tmp_path / "report.json").read_text())
     methods = [each["method"] for each in report["methods"]]
-    assert {"local linear", "local net", "fedavg", "fedadam", "pooled net"} < set(methods)
+    nets = {"local net", "fedavg", "fedadam, fine-tuned", "pooled net"}
+    assert {"local linear", "federated linear", "pooled linear", *nets} < set(methods)
     assert all(method in told for method in methods)
     assert {each["silo"] for each in report["silos"]} == {"Adelie", "Chinstrap", "Gentoo"}
     assert {each["seed"] for each in report["silos"]} == {4}
@@ -31,10 +34,42 @@ def test_it_tells_each_silo_method_and_seed(tmp_path: Path, capsys: pytest.Captu
     assert "<svg" in (tmp_path / "silos.svg").read_text()[:2000]
 
 
+def test_classes_are_compared_by_their_probabilities(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--data", SMOKE.data, "--target", "sex", "--silo", "species", "--seeds", "1", "--hosts", "0", "--no-tff"]
+    assert command(main, [*asked, "--rounds", "2", "--trees", "0", "--out", str(tmp_path)]) == 0
+    assert "roc_auc" in capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["metric"] == "roc_auc"
+    assert set(report["silos"][0]) == {"silo", "rows", "method", "seed", "r2", "rmse"}
+    assert all(0 <= each["rmse"] <= 1 for each in report["silos"])
+    assert all(0 <= each["score"] <= 1 for each in report["methods"])
+
+
+def test_forecasts_are_compared_where_each_silo_is_a_series(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    months = pd.date_range("2015-01-01", periods=60, freq="MS")
+    season = np.sin(2 * np.pi * np.arange(60) / 12)
+    frames = [
+        pd.DataFrame({"city": f"city {n}", "month": months, "rent": 9.0 * n + 3 * season + rng.normal(0, 0.3, 60)})
+        for n in range(1, 4)
+    ]
+    pd.concat(frames).to_csv(tmp_path / "rents.csv", index=False)
+    asked = ["--data", str(tmp_path / "rents.csv"), "--target", "rent", "--silo", "city", "--kind", "forecast"]
+    asked += ["--time", "month", "--horizon", "6", "--seeds", "1", "--hosts", "0", "--no-tff", "--rounds", "2"]
+    assert command(main, [*asked, "--pairs", "600", "--trees", "4", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["metric"] == "mase"
+    assert {each["silo"] for each in report["silos"]} == {"city 1", "city 2", "city 3"}
+    assert {each["rows"] for each in report["silos"]} == {6}
+    told = {each["method"]: each["score"] for each in report["methods"]}
+    assert told["federated linear"] == pytest.approx(told["pooled linear"], rel=0.3)
+    assert set(told) > {"local net", "fedadam, fine-tuned", "trees", "pooled trees"}
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (["--target", "sex"], "silos are compared on quantities"),
+        (["--kind", "clustering"], "silos are compared on answers"),
         (["--silo", "region"], "silo column 'region' is not in the data"),
         (["--seeds", "0"], "at least 1 is needed"),
     ],

@@ -196,6 +196,21 @@ def test_periodic_is_the_references() -> None:
     assert near(formula(Periodic(2, 3, frequencies=4))(numbers(2, 2)), expected)
 
 
+def test_on_a_line_a_perceptron_is_the_textbooks() -> None:
+    """Against numpy: standardised numbers, x · u + v, one hidden layer with ReLU, a linear head."""
+    rows = table()[7:60, [0, 2, 3]]
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    net = made("mlp", cards=[0, 0, 0], rows=rows, numbers="linear", size=1, layers=1, dropout=0.0).eval()
+    parts = {name: part.detach().numpy().astype(np.float64) for name, part in net.state_dict().items()}
+    z = (rows - parts["trunk.embedded.columns.centre"]) / parts["trunk.embedded.columns.spread"]
+    z = z / np.sqrt(1 + (z / 3) ** 2)
+    told = z * parts["trunk.embedded.numbers.slope"][:, 0] + parts["trunk.embedded.numbers.offset"][:, 0]
+    told = np.maximum(told @ parts["trunk.layers.0.weight"].T + parts["trunk.layers.0.bias"], 0.0)
+    told = told @ parts["head.weight"].T + parts["head.bias"]
+    assert len(rows) > 30
+    assert np.allclose(net(torch.from_numpy(rows)).detach().numpy()[:, 0], told, rtol=0, atol=1e-5)
+
+
 @pytest.mark.usefixtures("exact")
 def test_piecewise_is_the_references() -> None:
     net = formula(Piecewise(2, 3, bins=4))

@@ -1,0 +1,1 @@
+"""Ridge and logistic regression over silos, by sums: what the pooled rows would give, and no row leaves."""

@@ -1,0 +1,135 @@
+"""A silo that tells sums over its rows, and of no fewer rows than its policy says."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from cluster.wire import Arrays
+from federated.linear.design import Design
+from federated.linear.job import LinearJob
+from federated.linear.sums import Curve, Moments, hidden, log_loss
+from federated.message import Message
+from federated.policy import PolicyError
+from federated.preparation import Preparation
+from federated.secure_aggregation.identity import Identity
+from federated.silo import NotReadyError, Silo, Told
+from federated.source import Source
+from framework.contenders.target import Target
+
+if TYPE_CHECKING:
+    from federated.job import AnyJob
+    from framework.data.frame import Frame
+
+
+class SumBench:
+    """A silo's rows as the sums are of them. least: rows that a sum may be of."""
+
+    def __init__(self, job: LinearJob, preparation: Preparation, train: "Frame", valid: "Frame", least: int) -> None:
+        self.job, self.design = job, Design.learn(preparation)
+        self.train, self.valid, self.least = train, valid, least
+
+    @cached_property
+    def x(self) -> np.ndarray:
+        """The columns that sums are of, shape (rows, width)."""
+        return hidden(self.design.matrix(self.train.X), self.design.parts, self.least)
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        return _weight(self.train)
+
+    def moments(self) -> Arrays:
+        """Of the answers and their logarithms, nan where one of them has none; and Σ w y² of both."""
+        y = self.train.y
+        logs = np.log(y) if (y > 0).all() else np.full(len(y), np.nan)
+        both = np.column_stack([y, logs])
+        square = (both**2 * self.weight[:, None]).sum(axis=0)
+        return {**Moments.of(self.x, both, self.weight).to_arrays(), "square": square}
+
+    def curve(self, beta: np.ndarray) -> Arrays:
+        return Curve.of(self.x, self.train.y.astype(np.float64), self.weight, beta).to_arrays()
+
+    def losses(self, betas: list[np.ndarray], targets: list[dict[str, Any]]) -> Arrays:
+        """Of each model the sum over the rows to stop by: of log losses, or of squared errors in the answer's units."""
+        weight, X, y = _weight(self.valid), self.design.matrix(self.valid.X), self.valid.y
+        told = []
+        for place, beta in enumerate(betas):
+            if self.job.labels:
+                error = log_loss(X @ beta, y.astype(np.float64))
+            else:
+                error = (Target.from_json(targets[place]).back(X @ beta) - y) ** 2
+            told.append(float((weight * error).sum()))
+        return {"loss": np.array(told), "weight": np.array([weight.sum()])}
+
+
+class LinearSilo(Silo):
+    """As `Silo`, for jobs whose rounds are sums. A category, gap or bend that has fewer rows here than `minimum_count`
+    counts as none, and so where two of them meet in fewer; differences between sums are not looked at."""
+
+    questions: ClassVar = frozenset({"join", "categories", "moments", "histograms", "prepare", "sum", "curve", "judge"})
+
+    def __init__(self, source: Source, folder: Path | None = None, identity: Identity | None = None) -> None:
+        super().__init__(source, folder, identity)
+        self._opened: tuple[LinearJob, Frame, Frame] | None = None
+        self._sums: SumBench | None = None
+
+    def _join(self, asked: Message) -> Told:
+        job = LinearJob.from_facts(asked.facts["job"])
+        train, valid = self._source.rows(job)
+        self._source.policy.check(job, silo=self._source.name, rows=len(train))
+        self._opened, self._sums = (job, train, valid), None
+        return "joined", {"rows": len(train)}, {}
+
+    def _prepare(self, asked: Message) -> Told:
+        if self._opened is None:
+            raise NotReadyError
+        preparation = Preparation.from_message(asked.facts, asked.groups)
+        self._sums = SumBench(self._opened[0], preparation, *self._opened[1:], self._least)
+        return "ready", {}, {}
+
+    def _sum(self, asked: Message) -> Told:
+        return "summed", {}, {"0": self._at_sums(asked).moments()}
+
+    def _curve(self, asked: Message) -> Told:
+        """Of each model that is sent the loss and how it bends."""
+        bench = self._at_sums(asked)
+        return "summed", {}, {name: bench.curve(beta) for name, beta in asked.groups["beta"].items()}
+
+    def _judge(self, asked: Message) -> Told:
+        """How the models that are sent answer the rows to stop by; nothing where these are too few."""
+        if self._sums is None:
+            raise NotReadyError
+        if len(self._sums.valid) < max(1, self._least):
+            return "judged", {}, {}
+        return "judged", {}, {"losses": self._sums.losses(list(asked.groups["beta"].values()), asked.facts["targets"])}
+
+    def _at_sums(self, asked: Message) -> SumBench:
+        """Raises PolicyError for more sums than the silo has joined for."""
+        if self._sums is None:
+            raise NotReadyError
+        if asked.round > self._sums.job.rounds:
+            raise PolicyError(
+                f"silo {self._source.name!r} joined for {self._sums.job.rounds} sums, and is asked for number "
+                f"{asked.round}."
+            )
+        return self._sums
+
+    def _asked_for(self) -> "tuple[AnyJob, Frame]":
+        if self._opened is None:
+            raise NotReadyError
+        return self._opened[0], self._opened[1]
+
+    def _shapes(self) -> dict[str, tuple[int, ...]] | None:
+        if self._sums is None:
+            return None
+        width = self._sums.design.width
+        square, line = (width, width), (width,)
+        sums = {"gram": square, "cross": (width, 2), "weight": (1,), "square": (2,)}
+        if self._sums.job.labels:
+            sums = {"loss": (1,), "gradient": line, "hessian": square}
+        return sums
+
+
+def _weight(frame: "Frame") -> np.ndarray:
+    return np.ones(len(frame)) if frame.weight is None else np.asarray(frame.weight, dtype=np.float64)

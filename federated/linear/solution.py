@@ -1,0 +1,113 @@
+"""The coordinator of linear models: sums of the silos, what they make of every setting, and which the silos choose."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cluster.wire import Arrays
+from federated.exchange import Exchange
+from federated.linear.design import Design
+from federated.linear.job import LinearJob
+from federated.linear.sums import Descent, added, ridge
+from federated.message import Message
+from federated.preparation import Preparation
+from framework.contenders.target import Target
+
+REACH = 4.0  # standard deviations of log answers, beyond which none is told
+
+
+@dataclass(frozen=True)
+class Setting:
+    """strength: the ridge's penalty, or C of the logistic regression. logged: learns log y. bends: has the knots."""
+
+    strength: float
+    logged: bool = False
+    bends: bool = False
+
+
+@dataclass(frozen=True)
+class Solution:
+    """beta: shape (width,), 0 where the setting has no column. target: xᵀβ → the answer, of a quantity."""
+
+    setting: Setting
+    beta: np.ndarray
+    target: Target
+
+
+class Solving:
+    """rows: silo → its rows, of those that take part; quorum: of them must answer each time."""
+
+    def __init__(
+        self, exchange: Exchange, job: LinearJob, preparation: Preparation, rows: Mapping[str, int], quorum: int
+    ) -> None:
+        self.exchange, self.job, self.preparation = exchange, job, preparation
+        self.silos, self.quorum = list(rows), quorum
+        self.design = Design.learn(preparation)
+
+    def best(self, settings: Sequence[Setting]) -> Solution:
+        """Of the settings the one that answers the silos' rows to stop by best; the first where they have none.
+
+        Raises FederationError naming those who are missing when fewer than a quorum answer.
+        """
+        found = self._logistic(settings) if self.job.labels else self._ridge(settings)
+        if len(found) == 1:
+            return found[0]
+        told = self._ask(
+            Message(
+                "judge",
+                round=self.job.rounds,
+                facts={"targets": [each.target.to_json() for each in found]},
+                groups={"beta": {str(place): each.beta for place, each in enumerate(found)}},
+            ),
+            "judged",
+        )
+        judged = [groups["losses"] for groups in told if "losses" in groups]
+        return found[int(np.argmin(added(judged)["loss"]))] if judged else found[0]
+
+    def _ridge(self, settings: Sequence[Setting]) -> list[Solution]:
+        sums = added([groups["0"] for groups in self._ask(Message("sum", round=1), "summed")])
+        weight = float(sums["weight"][0])
+        mean = sums["cross"][0] / weight
+        spread = np.sqrt(np.maximum(sums["square"] / weight - mean**2, 0.0))
+        raw = self.preparation.target
+        low, high = (raw.shift + raw.scale * edge for edge in (raw.low, raw.high))
+        targets = [Target(False, 0.0, 1.0, low, high)]
+        if np.isfinite(mean[1]):
+            targets.append(Target(True, 0.0, 1.0, mean[1] - REACH * spread[1], mean[1] + REACH * spread[1]))
+        made = []
+        for setting in settings:
+            if setting.logged and len(targets) == 1:
+                continue
+            kept = self._columns(setting)
+            answers = sums["cross"][kept, int(setting.logged)]
+            beta = ridge(sums["gram"][kept, kept], answers[:, None], setting.strength)[:, 0]
+            made.append(Solution(setting, self._whole(beta), targets[int(setting.logged)]))
+        return made
+
+    def _logistic(self, settings: Sequence[Setting]) -> list[Solution]:
+        """Newton's method for all settings at once, until none moves."""
+        ways = {str(n): Descent(self._columns(each).stop, each.strength) for n, each in enumerate(settings)}
+        for round_ in range(1, self.job.rounds + 1):
+            moving = {name: self._whole(way.beta) for name, way in ways.items() if not way.done}
+            if not moving:
+                break
+            told = self._ask(Message("curve", round=round_, groups={"beta": moving}), "summed")
+            for name in moving:
+                kept, curve = self._columns(settings[int(name)]), added([groups[name] for groups in told])
+                curve |= {"hessian": curve["hessian"][kept, kept], "gradient": curve["gradient"][kept]}
+                ways[name].go(curve)
+        return [Solution(settings[int(name)], self._whole(way.beta), Target()) for name, way in ways.items()]
+
+    def _whole(self, beta: np.ndarray) -> np.ndarray:
+        """With 0 for the columns that it lacks."""
+        return np.concatenate([beta, np.zeros(self.design.width - len(beta))])
+
+    def _columns(self, setting: Setting) -> slice:
+        return slice(0, self.design.width if setting.bends else self.design.straight)
+
+    def _ask(self, question: Message, expected: str) -> list[dict[str, Arrays]]:
+        """The silos' answers, in the order of their names: sums of floats depend on it."""
+        told = self.exchange.ask(question, self.silos, expected=expected)
+        self.exchange.check_quorum(len(told), self.quorum, question.round)
+        return [told[silo].groups for silo in sorted(told)]
