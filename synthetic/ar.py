@@ -1,6 +1,7 @@
 """The default engine: an order-agnostic autoregressive net. Exact conditions on any columns; fills in what is missing.
 
-No rejection: a known column is shown to the net, the others are drawn one by one, each given all before it.
+No rejection: a known column is shown to the net, the others are drawn one by one, each given all before it, in several
+orders (`ar_draw`).
 """
 
 import json
@@ -15,17 +16,14 @@ import pandas as pd
 from cluster.resources import Resources
 from framework.contender import Context
 from synthetic.constraints import Constraint
-from synthetic.fitted import Fitted, learn
+from synthetic.fitted import Fitted, fit_by
 from synthetic.synthesizer import Allowed, seeded, within
 
 if TYPE_CHECKING:
-    import torch
-
     from synthetic.ar_net import ArNet
 
 WEIGHTS, CARD = "net.safetensors", "ar.json"
-ORDERS = 4  # in which a row's probability is told; their mean counts
-CHUNK = 8_192  # rows that a net answers at once
+ORDERS = 4  # that a row's probability is told by
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,7 @@ class AR:
         """As `Synthesizer.fit`."""
         from synthetic.ar_training import train_net
 
-        given = context or Context()
-        return learn(
-            frame,
-            constraints,
-            lambda rows: ArCore(*train_net(self, rows, given)),
-            engine=self.name,
-            seed=given.seed,
-            licence=self.licence,
-        )
+        return fit_by(self, frame, constraints, context, lambda rows, given: ArCore(*train_net(self, rows, given)))
 
 
 class ArCore:
@@ -81,6 +71,10 @@ class ArCore:
         self.net, self.shape = net.eval(), shape
 
     def draw(self, rows: int, allowed: Allowed, seed: int) -> np.ndarray:
+        from synthetic.ar_draw import drawn
+
+        if all(len(mask) == 1 for mask in allowed.values()):
+            return drawn(self.net, rows, allowed, seed)
         parts = len(self.net.cards)
         return self.fill(np.zeros((rows, parts)), np.zeros((rows, parts), dtype=bool), allowed, seed)
 
@@ -88,47 +82,48 @@ class ArCore:
         """As `Filling.fill`: parts that are bound go first, the others in an order drawn by the seed."""
         import torch
 
-        random = seeded(seed)
+        from synthetic.ar_draw import CHUNK, picked, upto
+
+        random, net = seeded(seed), self.net
         tokens = torch.from_numpy(places.astype(np.int64))
-        order = random.permutation(len(self.net.cards))
+        order = random.permutation(len(net.cards))
         order = np.concatenate([[at for at in order if at in allowed], [at for at in order if at not in allowed]])
-        fresh = ~known
         with torch.inference_mode():
-            codes = self.net.codes()
-            first = self.net.seen(tokens, torch.from_numpy(known).float())
+            codes = net.codes()
+            first = net.seen(tokens, torch.from_numpy(known).float())
             for at in order.astype(int):
-                rows = np.flatnonzero(fresh[:, at])
-                if not len(rows):
-                    continue
-                bound = allowed.get(at)
-                mask = None if bound is None else torch.from_numpy(bound if len(bound) == 1 else bound[rows])
-                whole = len(rows) == len(tokens)
-                picked = torch.from_numpy(rows)
+                rows = np.flatnonzero(~known[:, at])
                 draws = torch.from_numpy(random.random(len(rows), dtype=np.float32))
-                found = self._pick(first if whole else first[picked], at, mask, draws)
-                tokens[picked, at] = found
-                first.index_add_(0, picked, codes[found + self.net.offsets[at]])
+                bound = allowed.get(at)
+                for begin in range(0, len(rows), CHUNK):
+                    some = torch.from_numpy(rows[begin : begin + CHUNK])
+                    mask = None if bound is None else torch.from_numpy(bound if len(bound) == 1 else bound[some])
+                    sums = upto(net.logits(net.hidden(first[some]), at), mask)
+                    found = picked(sums, draws[begin : begin + CHUNK])
+                    tokens[some, at] = found
+                    first.index_add_(0, some, codes[found + net.offsets[at]])
         return np.where(known, places, within(tokens.numpy().astype(np.float64), random))
 
     def log_likelihood(self, places: np.ndarray) -> np.ndarray:
-        """As `Filling.log_likelihood`: the mean over a few orders of the columns."""
+        """As `Filling.log_likelihood`: of a mixture of a few orders of the columns, as rows are drawn."""
         import torch
 
-        tokens = torch.from_numpy(places.astype(np.int64))
-        told = np.zeros(len(tokens))
-        parts = len(self.net.cards)
+        from synthetic.ar_draw import CHUNK
+
+        tokens, net = torch.from_numpy(places.astype(np.int64)), self.net
+        told = torch.zeros(ORDERS, len(tokens), dtype=torch.float64)
         with torch.inference_mode():
-            codes = self.net.codes()
+            codes = net.codes()
             for number in range(ORDERS):
-                order = seeded(number).permutation(parts)
+                order = seeded(number).permutation(len(net.cards))
                 for begin in range(0, len(tokens), CHUNK):
                     piece = tokens[begin : begin + CHUNK]
                     first = torch.zeros(len(piece), codes.shape[1])
                     for at in order:
-                        logs = self._logits(first, at).log_softmax(dim=1)
-                        told[begin : begin + CHUNK] += logs.gather(1, piece[:, at : at + 1])[:, 0].numpy() / ORDERS
-                        first += codes[piece[:, at] + self.net.offsets[at]]
-        return told
+                        logs = net.logits(net.hidden(first), at).log_softmax(dim=1)
+                        told[number, begin : begin + CHUNK] += logs.gather(1, piece[:, at : at + 1])[:, 0]
+                        first += codes[piece[:, at] + net.offsets[at]]
+        return np.asarray(told.logsumexp(dim=0) - np.log(ORDERS))
 
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
@@ -146,30 +141,3 @@ class ArCore:
         net = ArNet(**shape)
         net.load_state_dict(load_file(folder / WEIGHTS))
         return cls(net, shape)
-
-    def _logits(self, first: "torch.Tensor", at: int) -> "torch.Tensor":
-        """Of one part's tokens, shape (rows, card)."""
-        from torch.nn import functional
-
-        begin, card = int(self.net.offsets[at]), self.net.cards[at]
-        piece = slice(begin, begin + card)
-        told: torch.Tensor = functional.linear(self.net.hidden(first), self.net.logit_weights(at), self.net.bias[piece])
-        return told
-
-    def _pick(
-        self, first: "torch.Tensor", at: int, mask: "torch.Tensor | None", draws: "torch.Tensor"
-    ) -> "torch.Tensor":
-        """A token for each row by its probability, those outside of the mask having none."""
-        import torch
-
-        found = []
-        for begin in range(0, len(first), CHUNK):
-            piece = slice(begin, begin + CHUNK)
-            logits = self._logits(first[piece], at)
-            if mask is not None:
-                logits = logits.masked_fill(~(mask if len(mask) == 1 else mask[piece]), -torch.inf)
-            sums = logits.softmax(dim=1).cumsum(dim=1)
-            # Scaled by the last sum: rounding must not lead beyond the tokens, nor to one of no probability.
-            token = torch.searchsorted(sums, (draws[piece] * sums[:, -1])[:, None], right=True)[:, 0]
-            found.append(token.clamp(max=logits.shape[1] - 1))
-        return torch.cat(found)

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from synthetic.ar_sides import Sides
 from synthetic.synthesizer import shares
 
-MOST_LOGIT = 30.0  # exp of it summed over all tokens stays finite in float32
 WIDEST = 16  # numbers that a token is told by
-WAVES = 12  # smooth ones among those of a number's token
+WAVES = 8  # smooth ones among those of a number's token
 OFTEN = 0.02  # of the rows, from which a number's token stands for itself too
 
 
@@ -43,6 +43,7 @@ class ArNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.sides: Sides | None = None
         self.cards = [int(card) for card in cards]
         self.smooth = {int(at): wide for at, wide in (smooth or {}).items()}
         total = sum(self.cards)
@@ -97,6 +98,14 @@ class ArNet(nn.Module):
         # Beside what the blocks make of it: what two columns alone have to do with one another is learned soonest so.
         return functional.relu(self.last(state)) + first
 
+    def logits(self, hidden: Tensor, at: int) -> Tensor:
+        """Of one part's tokens, shape (rows, card), from the last layer before them, shape (rows, width)."""
+        told = functional.linear(hidden, self.heads[at])
+        if at in self.smooth:
+            told = told @ self.tables[at].T
+        begin = int(self.offsets[at])
+        return told + self.bias[begin : begin + self.cards[at]]
+
     def seen(self, tokens: Tensor, shown: Tensor) -> Tensor:
         """The first layer, shape (rows, width). tokens: int64, shown: float, both of shape (rows, parts)."""
         return functional.embedding_bag(
@@ -105,11 +114,22 @@ class ArNet(nn.Module):
 
     def surprise(self, tokens: Tensor, shown: Tensor) -> Tensor:
         """-log probability of each part's token given the shown ones, shape (rows, parts); 0 for those shown."""
-        weights = torch.cat([self.logit_weights(at) for at in range(len(self.cards))])
-        hidden = self.hidden(self.seen(tokens, shown))
-        logits = functional.linear(hidden, weights, self.bias).clamp(-MOST_LOGIT, MOST_LOGIT)
-        sums = (logits.exp() @ self.groups).log()
-        return (sums - logits.gather(1, tokens + self.offsets)) * (1 - shown)
+        if self.sides is None:
+            self.sides = Sides.of(self.cards, self.smooth, self.tables, self.bias)
+        flat, packed = self.sides.flat, self.sides.packed
+        first = self.start.new_zeros(len(tokens), len(self.start))
+        if flat is not None:
+            codes = torch.cat([self.tables[at] @ self.turns[at] for at in flat.places])
+            first = first + flat.seen(tokens, shown, codes)
+        if packed is not None:
+            first = first + packed.features(tokens, shown) @ torch.cat([self.turns[at] for at in packed.places])
+        hidden = self.hidden(first)
+        told = torch.zeros_like(shown)
+        for side in (flat, packed):
+            if side is not None:
+                scores = functional.linear(hidden, torch.cat([self.heads[at] for at in side.places]))
+                told = told.index_copy(1, side.parts, side.surprise(scores, tokens))
+        return told * (1 - shown)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Each row's -log probability, in nats, shape (rows,): an unbiased estimate while training.

@@ -10,7 +10,8 @@ from framework.data.arrays import plain
 from framework.data.column import Column
 from framework.data.data_error import DataError
 from framework.data.describe import describe
-from synthetic.codec import Categories, Codec, dates_as_numbers, learn_numbers
+from synthetic.codec import Categories, Codec, learn_numbers
+from synthetic.typed import dates_as_numbers
 
 LEAST_ROWS = 20
 MOST_CATEGORIES = 1_000

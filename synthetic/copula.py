@@ -14,7 +14,7 @@ import pandas as pd
 from cluster.resources import Resources
 from framework.contender import Context
 from synthetic.constraints import Constraint
-from synthetic.fitted import Fitted, learn
+from synthetic.fitted import Fitted, fit_by
 from synthetic.synthesizer import Allowed, Learned, seeded, shares
 
 FILE = "copula.safetensors"
@@ -38,11 +38,9 @@ class Copula:
         self, frame: pd.DataFrame, constraints: Sequence[Constraint] = (), context: Context | None = None
     ) -> Fitted:
         """As `Synthesizer.fit`."""
-        seed = (context or Context()).seed
-        return learn(
-            frame, constraints, lambda rows: learn_copula(rows, seed, self.shrinkage),
-            engine=self.name, seed=seed, licence=self.licence,
-        )  # fmt: skip
+        return fit_by(
+            self, frame, constraints, context, lambda rows, given: learn_copula(rows, given.seed, self.shrinkage)
+        )
 
 
 class CopulaCore:

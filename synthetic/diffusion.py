@@ -1,4 +1,9 @@
-"""A tabular diffusion (Karras et al. 2022): rows from noise in a few steps, any parts of them given."""
+"""A tabular diffusion (Karras et al. 2022): rows from noise in a few steps, any parts of them given.
+
+Take `ar` first: this learns two to five times as long and draws at a tenth of its pace. On modeldata/attrition its rows
+are less useful (TSTR ÷ TRTR 0.89; `ar` 0.97, `copula` 0.86), on credit_data as useful (0.98; 0.98, 0.86), on both about
+as hard to tell from real ones (C2ST 0.62; 0.59, 0.63 to 0.69). It is for a contest, where minutes are at hand.
+"""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +19,7 @@ from framework.contender import Context
 from framework.contenders.watch import Watch
 from synthetic.constraints import Constraint
 from synthetic.diffusion_space import Axes
-from synthetic.fitted import Fitted, learn
+from synthetic.fitted import Fitted, fit_by
 from synthetic.synthesizer import Allowed, Learned, seeded, within
 
 if TYPE_CHECKING:
@@ -58,11 +63,7 @@ class Diffusion:
         self, frame: pd.DataFrame, constraints: Sequence[Constraint] = (), context: Context | None = None
     ) -> Fitted:
         """As `Synthesizer.fit`."""
-        given = context or Context()
-        return learn(
-            frame, constraints, lambda rows: _trained(self, rows, given),
-            engine=self.name, seed=given.seed, licence=self.licence,
-        )  # fmt: skip
+        return fit_by(self, frame, constraints, context, lambda rows, given: _trained(self, rows, given))
 
 
 class DiffusionCore:

@@ -1,12 +1,15 @@
 """The engines by the names that a command line takes."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.user_error import UserError
 from synthetic.synthesizer import Synthesizer
 
+if TYPE_CHECKING:
+    from framework.privacy.allowance import Allowance
+
 OURS = ("copula", "ar", "gan", "diffusion")
-PRIVATE = ("private:mst", "private:ar")  # with differential privacy; the first is `auto`
+PRIVATE = ("private:mst", "private:ar", "private:gan")  # with differential privacy; the first is `auto`
 GAN_STEP, DIFFUSION_STEP = 0.06, 0.02  # seconds of a step on one CPU
 
 
@@ -47,6 +50,10 @@ def engine(name: str, **settings: Any) -> Synthesizer:
         from synthetic.private.noisy_ar import NoisyAR
 
         return NoisyAR(**settings)
+    if name == "private:gan":
+        from synthetic.private.noisy_gan import NoisyGAN
+
+        return NoisyGAN(**settings)
     if name not in names():
         raise EngineError(f"there is no engine {name!r}; there are: auto, {', '.join(names())}.")
     from synthetic.sdv import SDV
@@ -80,7 +87,23 @@ def private_engine(
     return engine(chosen, epsilon=epsilon, delta=delta, domain=declared, **further)
 
 
+def allowance_of(folder: str | None, epsilon: float | None, delta: float, *, private: bool) -> "Allowance | None":
+    """What private fits are paid from. Raises EngineError for a ledger that no private fit would write to, or a limit
+    without one."""
+    from framework.privacy.allowance import Allowance
+
+    if folder is None:
+        if epsilon is not None:
+            raise EngineError(f"--allow {epsilon:g} is of what a ledger holds: name its folder, --ledger FOLDER.")
+        return None
+    if not private:
+        raise EngineError(
+            f"--ledger {folder} counts differential privacy, and needs --epsilon: 1 is strong, 8 is weak."
+        )
+    return Allowance(folder, epsilon, delta)
+
+
 def line_up(rows: int, seconds: float) -> tuple[Synthesizer, ...]:
     """Which of our engines compete on so many rows in so much time: all that may come to something."""
-    needed = {"gan": 300 * rows / 500 * GAN_STEP, "diffusion": 150 * max(16, rows / 256) * DIFFUSION_STEP}
+    needed = {"gan": 150 * max(5, rows / 500) * GAN_STEP, "diffusion": 150 * max(16, rows / 256) * DIFFUSION_STEP}
     return tuple(engine(name) for name in OURS if needed.get(name, 0.0) < seconds / len(OURS))

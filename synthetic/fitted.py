@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from cluster.user_error import UserError
+from framework.contender import Context
 from framework.plain import write_json
 from synthetic.codec import Numbers
 from synthetic.condition_error import ConditionError
 from synthetic.constraints import Constraint, Inequality, called, check, from_json, to_json
 from synthetic.layout import Layout
-from synthetic.synthesizer import Allowed, Core, Filling, Learned, seeded
+from synthetic.synthesizer import Allowed, Core, Filling, Learned, Synthesizer, seeded
 from synthetic.table import TableCodec
 
 CARD, CORE = "synthesizer.json", "core"
@@ -81,29 +82,9 @@ class Fitted:
 
         A value that was never seen counts as missing. Raises ConditionError for an engine that cannot.
         """
-        core = self._filling("fill in missing values")
-        given, known = self.table.encode(frame), self.table.known(frame)
-        made = frame[list(self.table.names)].reset_index(drop=True)
-        left = np.arange(len(made))
-        for attempt in range(MOST_TRIES):
-            if not len(left):
-                return made
-            parts = self._partly(given[left], known[left])
-            places = core.fill(*parts, int(seeded(seed, attempt).integers(2**62)))
-            drawn = self.table.decode(self.layout.expand(places)).set_index(left)
-            for at, name in enumerate(self.table.names):
-                empty = left[~known[left, at]]
-                made.loc[empty, name] = drawn.loc[empty, name]
-            for each in self.layout.sums:
-                empty = left[~known[left, self.table.names.index(each.total)]]
-                made.loc[empty, each.total] = each.of(made.loc[empty])
-            rows = made.loc[left]
-            fits = np.stack([each.holds(rows) for each in self.constraints] or [np.ones(len(left), dtype=bool)])
-            left = left[~fits.all(axis=0)]
-        raise SamplingError(
-            f"no values were found for row {int(left[0]) + 1} with which the constraints hold, in {MOST_TRIES} tries. "
-            f"Its known values may break them."
-        )
+        from synthetic.filled import filled
+
+        return filled(self, self._filling("fill in missing values"), frame, seed)
 
     def log_likelihood(self, frame: pd.DataFrame) -> np.ndarray:
         """How likely each row is, in nats, shape (rows,): of its categories and of its numbers' bins; -inf for a
@@ -210,25 +191,6 @@ class Fitted:
             raise ConditionError(f"the engine {self.facts.get('engine')!r} cannot {what}. Take 'ar' or 'copula'.")
         return self.core
 
-    def _partly(self, places: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[int, np.ndarray]]:
-        """Parts' places, which of them are known whole, and which tokens the others may take: none is missing."""
-        reduced = np.nan_to_num(self.layout.reduce(places))
-        whole = np.empty(reduced.shape, dtype=bool)
-        allowed = {}
-        for at, part in enumerate(self.layout.parts):
-            there = known[:, part.at]
-            whole[:, at] = there.all(axis=1)
-            codecs = [self.table.codecs[place] for place in part.at]
-            tokens = np.arange(part.card)[:, None] if part.combinations is None else part.combinations
-            last = np.array([codec.card - 1 if codec.missing else -1 for codec in codecs])
-            fits = np.repeat((tokens != last).all(axis=1)[None], len(places), axis=0)
-            for column, place in enumerate(part.at):
-                same = tokens[:, column][None] == places[:, place].astype(np.int64)[:, None]
-                fits &= same | ~there[:, column][:, None]
-            fits |= ~fits.any(axis=1, keepdims=True)
-            allowed[at] = fits
-        return reduced, whole, allowed
-
 
 def learn(
     frame: pd.DataFrame,
@@ -248,3 +210,16 @@ def learn(
     codecs = tuple(layout.single(at, table) for at in range(len(layout.parts)))
     core = fit(Learned(layout.reduce(places), layout.cards, codecs))
     return Fitted(table, layout, kept, core, {**facts, "rows": len(frame)})
+
+
+def fit_by(
+    engine: Synthesizer,
+    frame: pd.DataFrame,
+    constraints: Sequence[Constraint],
+    context: Context | None,
+    core: Callable[[Learned, Context], Core],
+) -> Fitted:
+    """`Synthesizer.fit` of an engine: what `core` makes of the table's places, by the engine's name and licence."""
+    given = context or Context()
+    facts = {"engine": engine.name, "seed": given.seed, "licence": engine.licence}
+    return learn(frame, constraints, lambda rows: core(rows, given), **facts)

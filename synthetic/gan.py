@@ -1,13 +1,10 @@
-"""A conditional tabular GAN (Xu et al. 2019) in plain torch: its conditional vector works at sampling too.
-
-One process trains it: a step of 500 rows takes milliseconds, and spreading it out would cost more than it gains.
-"""
+"""A conditional tabular GAN (Xu et al. 2019) in plain torch: its conditional vector works at sampling too."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -16,11 +13,12 @@ from cluster.resources import Resources
 from framework.contender import Context
 from synthetic.codec import Codec, Numbers, codec_from_json
 from synthetic.constraints import Constraint
-from synthetic.fitted import Fitted, learn
+from synthetic.fitted import Fitted, fit_by
 from synthetic.gan_modes import Modes
 from synthetic.synthesizer import Allowed, seeded
 
 if TYPE_CHECKING:
+    from framework.training.plan import Plan
     from synthetic.gan_net import Generator
 
 WEIGHTS, CARD = "generator.safetensors", "gan.json"
@@ -28,24 +26,45 @@ WEIGHTS, CARD = "generator.safetensors", "gan.json"
 
 @dataclass(frozen=True)
 class GAN:
-    """epochs: at most. batch: rows of a step. pack: rows that the critic sees as one, against mode collapse.
+    """A generator and a critic, the generator's moving mean kept as it was when its rows were the most alike.
 
-    looks: at how alike the rows have become, over the whole training; the most alike generator is kept.
+    epochs: at most. batch: rows of a step, of all workers together; fewer, down to 100, where an epoch would have under
+    ten steps. pack: rows that the critic sees as one, against mode collapse. memory: of the moving mean, a step.
+    moments: how much the rows' means and correlations count beside the critic; 0: not at all.
+    looks: at how alike the rows have become, over the whole training, each with a checkpoint where these are kept;
+    patience: looks without gain before it stops, 0 to make all of them.
+    workers: processes of Ray Train, from 2, with `cpus` and `gpus` each; one trains here.
     """
 
-    epochs: int = 300
+    epochs: int = 150
     batch: int = 500
     pack: int = 10
     width: int = 256
     noise: int = 128
-    learning_rate: float = 0.0002
-    looks: int = 15
+    learning_rate: float = 0.001
+    memory: float = 0.99
+    moments: float = 5.0
+    looks: int = 10
+    patience: int = 0
+    workers: int = 1
+    cpus: float = 1.0
+    gpus: float = 0.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto"] | bool = "auto"  # of the generator: a penalty on gradients cannot be compiled
     name: str = "gan"
     licence: ClassVar[str] = ""
 
     @property
     def resources(self) -> Resources:
-        return Resources()
+        return Resources(self.cpus, self.gpus, workers=self.workers, apart=self.workers > 1)
+
+    @property
+    def plan(self) -> "Plan":
+        """What the framework's training loop is told of numbers and of compiling."""
+        from framework.training.plan import Plan
+
+        given: dict[str, Any] = {"precision": self.precision, "compile": self.compile}
+        return Plan(self.looks, self.batch, self.learning_rate, 0.0, **given)
 
     def fit(
         self, frame: pd.DataFrame, constraints: Sequence[Constraint] = (), context: Context | None = None
@@ -53,11 +72,7 @@ class GAN:
         """As `Synthesizer.fit`."""
         from synthetic.gan_training import train_gan
 
-        given = context or Context()
-        return learn(
-            frame, constraints, lambda rows: train_gan(self, rows, given),
-            engine=self.name, seed=given.seed, licence=self.licence,
-        )  # fmt: skip
+        return fit_by(self, frame, constraints, context, lambda rows, given: train_gan(self, rows, given))
 
 
 class GANCore:
@@ -80,7 +95,7 @@ class GANCore:
         """Of bound parts the rarest is the condition; whether the others hold is for who asks to see."""
         import torch
 
-        from synthetic.gan_net import choose
+        from synthetic.gan_net import drawn
 
         random = seeded(seed)
         bound = [at for at in allowed if at in self.asked]
@@ -98,9 +113,8 @@ class GANCore:
         noise = random.standard_normal((rows, self.shape["noise"])).astype(np.float32)
         with torch.inference_mode():
             logits = self.generator(torch.from_numpy(np.concatenate([noise, condition], axis=1)))
-            uniform = torch.from_numpy(random.random(logits.shape, dtype=np.float32))
-            made = choose(logits, self.modes, uniform).numpy()
-        places = self.modes.decode(made, self.codecs)
+            made = drawn(logits, self.modes, torch.from_numpy(random.standard_exponential(logits.shape, np.float32)))
+        places = self.modes.decode(made.numpy(), self.codecs)
         binned = np.array([isinstance(codec, Numbers) for codec in self.codecs])
         inside = np.where(binned, places % 1, random.random(places.shape) * (1 - 1e-9))
         return np.asarray(np.floor(places) + inside)

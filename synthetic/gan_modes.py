@@ -41,6 +41,14 @@ class Span:
     def end(self) -> int:
         return self.begin + self.distance + self.choices
 
+    def scaled(self) -> np.ndarray:
+        """A number's centres, and how far from each a distance of 1 is, shape (2, modes): in units of the centres' and
+        widths' own spread, around the middle of the centres."""
+        assert self.centres is not None
+        assert self.widths is not None
+        unit = float(np.sqrt(np.mean((self.centres - self.centres.mean()) ** 2 + self.widths**2))) or 1.0
+        return np.stack([(self.centres - self.centres.mean()) / unit, SPREADS * self.widths / unit])
+
 
 @dataclass(frozen=True)
 class Modes:

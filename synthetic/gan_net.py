@@ -76,6 +76,14 @@ def choose(logits: Tensor, modes: "Modes", noise: Tensor) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
+def drawn(logits: Tensor, modes: "Modes", noise: Tensor) -> Tensor:
+    """As `choose`, of which only the greatest corner counts: what `Modes.decode` asks. noise: exponential."""
+    made = logits - noise.log()
+    away = [span.begin for span in modes.spans if span.distance]
+    made[:, away] = torch.tanh(logits[:, away])
+    return made
+
+
 def disobedience(logits: Tensor, modes: "Modes", part: Tensor, token: Tensor) -> Tensor:
     """Mean cross-entropy between the condition of each row (a part, and its token) and what was made of that part."""
     total = torch.zeros((), device=logits.device)

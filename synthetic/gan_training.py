@@ -1,165 +1,197 @@
-"""How the GAN is trained: by sampling, so that rare categories are seen as often as their logarithm asks."""
+"""How the GAN is trained, here or on Ray Train's workers: looks, the best generator kept, checkpoints."""
 
-import copy
+import hashlib
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from framework.contender import Context, OutOfTimeError
+from framework.training.failure import TrainingError
 from synthetic.gan import GANCore
+from synthetic.gan_conditions import Conditions
+from synthetic.gan_looks import alike
 from synthetic.gan_modes import Modes
-from synthetic.synthesizer import Learned, seeded, shares
+from synthetic.synthesizer import Learned, seeded
 
 if TYPE_CHECKING:
-    import torch
-
+    from framework.training.crew import Crew, State
     from synthetic.gan import GAN
-    from synthetic.gan_net import Generator
+    from synthetic.gan_duel import Duel
 
 HELD = 0.1  # share of the rows that likeness is told by
 LEAST_HELD = 50
-SETTLING = 40  # batches over which the norms' means are taken anew, for the weights as they are
 SPARE_SHARE = 0.05
+LEAVE_SECONDS = 1.5  # for workers to hand in the generator and stop
+STEPS, LEAST_BATCH = 10, 100  # an epoch has so many steps, where that leaves batches of so many rows
+LASTING = 0.3  # of the training, from which on its rate falls
+
+
+@dataclass
+class Best:
+    """The generator that drew the most alike rows, how many looks there were, and how many since without gain."""
+
+    alike: float = -math.inf
+    looks: int = 0
+    idle: int = 0
+    state: "dict[str, Any] | None" = None
+
+    def hear(self, score: float, state: dict[str, Any]) -> None:
+        self.looks, self.idle = self.looks + 1, self.idle + 1
+        if score > self.alike:
+            self.alike, self.idle, self.state = score, 0, state
 
 
 def train_gan(asked: "GAN", rows: Learned, context: Context) -> GANCore:
-    """The generator that drew the rows most alike to those held out. Raises OutOfTimeError before its first look."""
+    """The generator that drew the rows most alike to those held out.
+
+    Raises OutOfTimeError before its first look, TrainingError where weights are no longer finite by then.
+    """
     import torch
 
-    from synthetic.gan_net import Critic, Generator, choose, disobedience
+    from synthetic.gan_net import Generator
 
-    torch.set_num_threads(context.threads)
-    random = seeded(context.seed, 2)
-    order = random.permutation(len(rows))
+    order = seeded(context.seed, 2).permutation(len(rows))
     held = order[: max(LEAST_HELD, round(HELD * len(rows)))]
     kept = order if len(rows) < 4 * LEAST_HELD else order[len(held) :]
     learned = Learned(rows.places[kept], rows.cards, rows.codecs)
-    modes = Modes.learn(learned, context.seed)
-    conditions = Conditions(learned, modes)
-    real = torch.from_numpy(modes.encode(learned, random))
-    batch = min(asked.batch, max(2, len(learned) // asked.pack)) // asked.pack * asked.pack or asked.pack
-    shape = {"noise": asked.noise, "inputs": asked.noise + conditions.width, "width": asked.width}
-    steps = asked.epochs * max(1, len(learned) // batch)
-    every = max(1, steps // asked.looks)
-    end = context.remaining() * (1 - SPARE_SHARE)
-    best: tuple[float, GANCore] | None = None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(context.seed)
-        generator = Generator(shape["inputs"], modes.width, width=asked.width)
-        critic = Critic(modes.width + conditions.width, width=asked.width, pack=asked.pack)
-        rates: dict[str, Any] = {"lr": asked.learning_rate, "betas": (0.5, 0.9), "fused": True}
-        makers = torch.optim.Adam(generator.parameters(), weight_decay=1e-6, **rates)
-        critics = torch.optim.Adam(critic.parameters(), **rates)
+    facts: dict[str, Any] = {
+        "asked": asked,
+        "seed": context.seed,
+        "rows": learned,
+        "held": rows.places[held],
+        "modes": Modes.learn(learned, context.seed),
+        "spare": SPARE_SHARE * context.remaining(),
+        "run": _mark(asked, rows, context.seed),
+    }
+    if asked.workers == 1:
+        torch.set_num_threads(context.threads)
+        told = learn(_alone(context), {**facts, "deadline": context.deadline})
+    else:
+        import ray
 
-        def made(vector: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-            logits = generator(torch.cat([torch.randn(len(vector), asked.noise), vector], dim=1))
-            return logits, choose(logits, modes, torch.rand_like(logits))
+        from framework.training.on_ray import run
 
-        def core() -> GANCore:
-            return GANCore(copy.deepcopy(generator), modes, rows.codecs, conditions.shares, shape)
-
-        for step in range(steps):
-            part, token, vector, matching = conditions.draw(batch, random)
-            with torch.no_grad():
-                fake = made(vector)[1]
-            shuffled = torch.from_numpy(random.permutation(batch))
-            true = torch.cat([real[matching][shuffled], vector[shuffled]], dim=1)
-            false = torch.cat([fake, vector], dim=1)
-            error = critic(false).mean() - critic(true).mean() + critic.penalty(true, false)
-            critics.zero_grad(set_to_none=True)
-            error.backward()
-            critics.step()
-            part, token, vector, _ = conditions.draw(batch, random)
-            logits, fake = made(vector)
-            loss = -critic(torch.cat([fake, vector], dim=1)).mean()
-            if conditions.width:
-                loss = loss + disobedience(logits, modes, part, token)
-            makers.zero_grad(set_to_none=True)
-            loss.backward()
-            makers.step()
-            gone = (step + 1) / steps
-            late = context.remaining() - (end / (1 - SPARE_SHARE) - end) < 0 if end != float("inf") else False
-            if (step + 1) % every == 0 or late:
-                _settle(generator, lambda: made(conditions.draw(batch, random, even=False)[2]))
-                score = _alike(core(), rows.places[held], context.seed)
-                context.report(step + 1, alike=score, done=gone)
-                if best is None or score > best[0]:
-                    best = (score, core())
-            if late:
-                break
-    if best is None:
+        given = {**facts, "rows": ray.put(learned), "deadline": context.deadline - LEAVE_SECONDS}
+        told = run(learn_on_ray, given, engine="torch", resources=asked.resources, context=context)
+    if told is None:
         raise OutOfTimeError("the time was too short for the GAN's first look. Give it more minutes.")
-    return best[1]
+    conditions = Conditions(learned, facts["modes"])
+    shape = {"noise": asked.noise, "inputs": asked.noise + conditions.width, "width": asked.width}
+    generator = Generator(shape["inputs"], facts["modes"].width, width=asked.width)
+    generator.load_state_dict({name: torch.from_numpy(np.array(part)) for name, part in told.items()})
+    return GANCore(generator, facts["modes"], rows.codecs, conditions.shares, shape)
 
 
-class Conditions:
-    """Conditional vectors, and real rows that meet them. shares: part → each token's share, but of numbers."""
-
-    def __init__(self, rows: Learned, modes: Modes) -> None:
-        tokens = rows.tokens
-        self.parts = [at for at, span in enumerate(modes.spans) if not span.distance and span.choices > 1]
-        self.shares = {at: shares(tokens[:, at], int(rows.cards[at]), 0.0) for at in self.parts}
-        self.logs = {at: np.log1p(len(rows) * share) for at, share in self.shares.items()}
-        self.begins = dict(zip(self.parts, np.cumsum([0, *(len(self.shares[at]) for at in self.parts)]), strict=False))
-        self.width = sum(len(share) for share in self.shares.values())
-        self.rows = {at: np.argsort(tokens[:, at], kind="stable") for at in self.parts}
-        self.ends = {at: np.bincount(tokens[:, at], minlength=int(rows.cards[at])).cumsum() for at in self.parts}
-        self.count = len(rows)
-
-    def draw(
-        self, batch: int, random: np.random.Generator, *, even: bool = True
-    ) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]":
-        """Each row's part and token, the vectors, and rows that meet them. even: by the logarithm of their counts."""
-        import torch
-
-        vector = np.zeros((batch, self.width), dtype=np.float32)
-        token = np.zeros(batch, dtype=np.int64)
-        matching = random.integers(0, self.count, batch)
-        part = random.choice(self.parts, batch) if self.parts else np.zeros(batch, dtype=np.int64)
-        for at in self.parts:
-            mine = np.flatnonzero(part == at)
-            chances = self.logs[at] if even else self.shares[at]
-            picked = random.choice(len(chances), len(mine), p=chances / chances.sum())
-            vector[mine, self.begins[at] + picked], token[mine] = 1, picked
-            first = np.where(picked > 0, self.ends[at][picked - 1], 0)
-            spot = first + (random.random(len(mine)) * (self.ends[at][picked] - first)).astype(np.int64)
-            matching[mine] = self.rows[at][spot]
-        return torch.from_numpy(part), torch.from_numpy(token), torch.from_numpy(vector), torch.from_numpy(matching)
-
-
-def _settle(generator: "Generator", make: Any) -> None:
-    """Takes the norms' means and spreads anew over batches as they are drawn later: what they remember from training is
-    of other weights, and of conditions made even."""
+def learn_on_ray(facts: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """`learn` in a Ray Train worker."""
+    import ray
     import torch
 
-    norms = [module for module in generator.modules() if isinstance(module, torch.nn.BatchNorm1d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean of all batches
-    with torch.no_grad():
-        for _ in range(SETTLING):
-            make()
-    for norm in norms:
-        norm.momentum = 0.1
+    from framework.training.ray_crew import RayCrew
+
+    torch.set_num_threads(max(1, int(facts["asked"].cpus)))
+    return learn(RayCrew(), {**facts, "rows": ray.get(facts["rows"])})
 
 
-def _alike(core: GANCore, held: np.ndarray, seed: int) -> float:
-    """Mean likeness of all columns and pairs of tokens, coarse for numbers, between as many drawn rows and these."""
-    drawn = core.draw(4 * len(held), {}, seed)
-    coarse = [_coarse(places, held) for places in (held, drawn)]
-    told = []
-    for a in range(held.shape[1]):
-        for b in range(a, held.shape[1]):
-            joined = [codes[:, a] * 64 + codes[:, b] for codes in coarse]
-            counts = [np.bincount(each, minlength=64 * 64) / len(each) for each in joined]
-            told.append(1 - np.abs(counts[0] - counts[1]).sum() / 2)
-    return float(np.mean(told))
+def learn(crew: "Crew", facts: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """One rank of a training: the best generator's weights as arrays; None where there was no time for a look.
+
+    Random numbers start anew after every look, from the seed, the rank and the look: a training that goes on from a
+    checkpoint, which comes with each look, ends as if it had never stopped.
+    """
+    import torch
+
+    from synthetic.gan_duel import Duel
+
+    asked: GAN = facts["asked"]
+    rows, seed = facts["rows"], int(facts["seed"])
+    context = Context(seed=seed, deadline=facts["deadline"])
+    modes: Modes = facts["modes"]
+    pack = asked.pack * crew.size
+    batch = max(1, min(asked.batch, max(LEAST_BATCH, len(rows) // STEPS)) // pack) * asked.pack  # of this rank
+    steps = asked.epochs * max(1, len(rows) // (batch * crew.size))
+    every = max(1, steps // asked.looks)
+    devices = [] if crew.device.type == "cpu" else [crew.device]
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        duel = Duel(crew, asked, modes.encode(rows, seeded(seed, 2)), Conditions(rows, modes), modes)
+        best = Best()
+        if (before := crew.resume()) is not None:
+            best = _restored(before, duel, facts["run"])
+
+        def state() -> "State":
+            return duel.state() | {"best": vars(best), "run": facts["run"]}
+
+        late = False
+        while duel.steps < steps and not late and not (asked.patience and best.idle >= asked.patience):
+            torch.manual_seed(int(seeded(seed, 3, crew.rank, duel.steps).integers(2**62)))
+            random = seeded(seed, 4, crew.rank, duel.steps)
+            for _ in range(min(every, steps - duel.steps)):
+                rate = asked.learning_rate * falling(duel.steps / steps)
+                late = duel.step(batch, rate, random, late=context.remaining() < facts["spare"])
+                if late:
+                    break
+            score = _look(duel, best, facts, batch, random)
+            crew.report(best.looks, {"alike": score, "done": duel.steps / steps}, state)
+    return None if best.state is None else {name: part.numpy() for name, part in best.state.items()}
 
 
-def _coarse(places: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """At most 64 codes a column, shape as given."""
-    coded = np.empty(places.shape, dtype=np.int64)
-    for at in range(places.shape[1]):
-        edges = np.unique(np.quantile(np.floor(like[:, at]), np.linspace(0, 1, 9)[1:]))
-        coded[:, at] = np.searchsorted(edges, np.floor(places[:, at]))
-    return coded
+def falling(gone: float) -> float:
+    """What is left of the learning rate when a share of the training has gone: all, then less by a cosine's half."""
+    return 1.0 if gone < LASTING else (1 + math.cos(math.pi * (gone - LASTING) / (1 - LASTING))) / 2
+
+
+def _look(duel: "Duel", best: Best, facts: dict[str, Any], batch: int, random: np.random.Generator) -> float:
+    """How alike the rows are now, told by rank 0 to all; the best generator is kept."""
+    import torch
+
+    told = torch.zeros(1, dtype=torch.float64, device=duel.crew.device)
+    state: dict[str, Any] = {}
+    if duel.crew.rank == 0:
+        finite = duel.finite()
+        if finite:
+            made = duel.settled(batch, random)
+            state = {name: part.clone() for name, part in made.state_dict().items()}
+            core = GANCore(made, duel.modes, facts["rows"].codecs, duel.conditions.shares, duel.shape)
+            told += alike(core, facts["held"], facts["seed"])
+        else:
+            told -= 1
+    score = float(duel.crew.total(told))
+    if score < 0:
+        raise TrainingError(
+            f"the GAN's weights are not finite after {duel.steps:,} steps. Lower learning_rate "
+            f"({duel.asked.learning_rate:g})."
+        )
+    best.hear(score, state)
+    return score
+
+
+def _restored(kept: "State", duel: "Duel", run: str) -> Best:
+    """Puts a checkpoint back. Raises TrainingError for one of another training."""
+    if kept["run"] != run:
+        raise TrainingError(
+            f"the checkpoints are of another training run ({kept['run']}, and this is {run}): the rows, the seed or "
+            f"the GAN's settings differ. Name a fresh folder for checkpoints, or ask for the same as before."
+        )
+    duel.restore(kept)
+    return Best(**kept["best"])
+
+
+def _alone(context: Context) -> "Crew":
+    from framework.training.crew import Alone
+    from framework.training.shelf import shelf_of
+    from framework.training.state_shelf import StateShelf
+
+    def hear(look: int, told: dict[str, float]) -> None:
+        context.report(look, **told)
+
+    shelf = StateShelf(shelf_of(context.checkpoints).uri) if context.checkpoints else None
+    return Alone("cuda" if context.gpus > 0 else "cpu", hear, shelf=shelf, tell=context.remark)
+
+
+def _mark(asked: "GAN", rows: Learned, seed: int) -> str:
+    """What checkpoints must be of to be gone on from: the settings, the seed and the rows."""
+    told = f"{asked!r} {seed} {rows.cards.tolist()}".encode() + np.ascontiguousarray(rows.places).tobytes()
+    return hashlib.sha256(told).hexdigest()[:12]

@@ -9,6 +9,8 @@ from framework.leaderboard import Entry, Leaderboard
 from framework.statistics import Interval
 from synthetic.augmented import Augmented
 
+WEIGHTS = "/weights"  # ends the name of a contender with class weights
+
 
 class HelpError(UserError):
     """A leaderboard on which nothing can be compared."""
@@ -27,8 +29,12 @@ class Against:
     interval: Interval
 
     @property
+    def helped(self) -> bool:
+        return self.interval.low > 0
+
+    @property
     def verdict(self) -> str:
-        if self.interval.low > 0:
+        if self.helped:
             return "the rows helped"
         return "the rows harmed" if self.interval.high < 0 else "no difference that is not noise"
 
@@ -44,11 +50,28 @@ class Help:
     board: Leaderboard
     comparisons: tuple[Against, ...]
 
+    @property
+    def places(self) -> dict[str, str]:
+        """For each augmented contender whether it earned its place: surely better than its plain contender and, where
+        there are classes, than class weights, which cost nothing."""
+        told = {}
+        for name in dict.fromkeys(each.augmented for each in self.comparisons):
+            mine = [each for each in self.comparisons if each.augmented == name]
+            unbeaten = [each.other for each in mine if not each.helped]
+            if unbeaten:
+                told[name] = f"did not earn its place: not surely better than {' nor '.join(unbeaten)}"
+            elif self.board.split.problem.classified and not any(each.other.endswith(WEIGHTS) for each in mine):
+                told[name] = "is better than without the rows; class weights, which cost nothing, were not ranked"
+            else:
+                told[name] = f"earned its place: surely better than {' and '.join(each.other for each in mine)}"
+        return told
+
     def __str__(self) -> str:
-        return "\n".join(map(str, self.comparisons))
+        return "\n".join([*map(str, self.comparisons), *(f"{name} {told}." for name, told in self.places.items())])
 
     def to_json(self) -> list[dict[str, Any]]:
-        return [{**asdict(each), "verdict": each.verdict} for each in self.comparisons]
+        places = self.places
+        return [{**asdict(each), "verdict": each.verdict, "place": places[each.augmented]} for each in self.comparisons]
 
 
 def helped(board: Leaderboard) -> Help:

@@ -14,28 +14,31 @@ from synthetic.condition_error import ConditionError
 from synthetic.constraints import Constraint, ConstraintError, FixedCombinations, Inequality, Range
 from synthetic.fidelity import Fidelity
 from synthetic.fitted import Fitted
-from synthetic.sharded import Manifest
+from synthetic.manifest import Manifest
+from synthetic.registered import Registered
 
 
 @dataclass(frozen=True)
 class Made:
-    """manifest: of the rows written; None: they failed the gate, and none were."""
+    """manifest: of the rows written; None: they failed the gate, and none were. registered: None: it was not asked."""
 
     engine: str
     judged: Fidelity
     manifest: Manifest | None
     contestants: tuple[str, ...] = ()
+    registered: Registered | None = None
 
     @property
     def exit_status(self) -> int:
-        """1 where the gate kept the rows back: a job should fail then."""
-        return 0 if self.manifest is not None else 1
+        """1 where the gate kept the rows back, or the registry did not take their synthesizer: a job should fail."""
+        return 0 if self.manifest is not None and not (self.registered and self.registered.trouble) else 1
 
     def __str__(self) -> str:
         if self.manifest is None:
             return f"no rows of {self.engine} were written: {' '.join(self.judged.failed)} --keep-failed writes them."
         told = self.manifest
-        return f"{told.path}: {told.rows:,} rows of {self.engine}, {told.copies_dropped:,} copies dropped"
+        beside = f"\n{self.registered}" if self.registered else ""
+        return f"{told.path}: {told.rows:,} rows of {self.engine}, {told.copies_dropped:,} copies dropped{beside}"
 
     def _repr_html_(self) -> str:
         import html
@@ -51,6 +54,7 @@ class Made:
             "fidelity": self.judged.to_json(),
             "manifest": None if self.manifest is None else self.manifest.to_json(),
             "contestants": list(self.contestants),
+            "model": self.registered.uri if self.registered else "",
         }
 
 

@@ -19,7 +19,7 @@ from cluster.user_error import UserError
 from framework.contender import Context
 from synthetic.codec import Codec, Numbers
 from synthetic.constraints import Constraint
-from synthetic.fitted import Fitted, learn
+from synthetic.fitted import Fitted, fit_by
 from synthetic.synthesizer import Allowed, Learned, seeded
 
 Method = Literal["gaussian_copula", "ctgan", "tvae", "copula_gan"]
@@ -64,14 +64,10 @@ class SDV:
         self, frame: pd.DataFrame, constraints: Sequence[Constraint] = (), context: Context | None = None
     ) -> Fitted:
         """As `Synthesizer.fit`. Raises SDVError where the extra is not installed."""
-        given = context or Context()
-        given.remark(LICENCE)
-        return learn(
-            frame, constraints, lambda rows: self._core(rows, given.seed),
-            engine=self.name, seed=given.seed, licence=LICENCE,
-        )  # fmt: skip
+        return fit_by(self, frame, constraints, context, self._core)
 
-    def _core(self, rows: Learned, seed: int) -> "SDVCore":
+    def _core(self, rows: Learned, context: Context) -> "SDVCore":
+        context.remark(LICENCE)
         try:
             from sdv import single_table
             from sdv.metadata import Metadata
@@ -89,7 +85,7 @@ class SDV:
         asked: dict[str, Any] = {}
         if self.method != "gaussian_copula":
             asked = {"enable_gpu": False} | ({} if self.epochs is None else {"epochs": self.epochs})
-        with warnings.catch_warnings(), seeds(seed):
+        with warnings.catch_warnings(), seeds(context.seed):
             warnings.simplefilter("ignore")
             made = getattr(single_table, CLASSES[self.method])(metadata, **asked)
             made.fit({TABLE: table})

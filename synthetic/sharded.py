@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +15,14 @@ import numpy as np
 import pandas as pd
 
 from framework.plain import WriteError, write_json
+from synthetic.arrow_schema import arrow_of, schema_of
 from synthetic.fitted import Fitted, SamplingError
+from synthetic.manifest import Manifest
 from synthetic.synthesizer import seeded
 
 SHARD_ROWS = 50_000
 MOST_COPIES = 0.5  # of a shard's rows; more say that the table is too coarse for the rule
 FURTHER = 8  # times that a shard may draw anew in the place of rows it dropped
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What was written: enough to make it anew, and to tell that it is whole.
-
-    shards: for each its number, rows, rows dropped as copies, and the SHA-256 of its content.
-    """
-
-    path: str
-    rows: int
-    seed: int
-    shard_rows: int
-    copies_dropped: int
-    conditions: Mapping[str, Any]
-    shards: tuple[dict[str, Any], ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def digest(self) -> str:
-        """Of all shards in order: equal where the rows are."""
-        return hashlib.sha256("".join(shard["sha256"] for shard in self.shards).encode()).hexdigest()
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "digest": self.digest}
 
 
 def write_rows(
@@ -65,13 +42,12 @@ def write_rows(
     once, from 2; 1: here, without Ray. A few shards are held in memory, however many rows there are.
     Raises what `Fitted.sample` does; SamplingError where most rows are copies; WriteError.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path, asked = Path(path), dict(conditions or {})
     fitted.sample(0, asked, seed=seed)  # what cannot be asked is told before a worker starts
     keys = None if copies_of is None else np.unique(row_keys(copies_of[list(fitted.table.names)]))
-    counts = [min(shard_rows, rows - begin) for begin in range(0, rows, shard_rows)] or [0]
+    counts, schema = shard_counts(rows, shard_rows), schema_of(fitted.table)
     part = path.with_name(path.name + ".part")
     told: list[dict[str, Any]] = []
     dropped = 0
@@ -80,7 +56,7 @@ def write_rows(
         writer = None
         try:
             for number, (frame, copies) in enumerate(_shards(fitted, counts, seed, asked, keys, workers)):
-                table = pa.Table.from_pandas(frame, preserve_index=False, schema=writer and writer.schema)
+                table = arrow_of(frame, schema)
                 writer = writer or pq.ParquetWriter(part, table.schema)
                 writer.write_table(table)
                 dropped += copies
@@ -97,6 +73,11 @@ def write_rows(
     manifest = Manifest(path.name, rows, seed, shard_rows, dropped, asked, tuple(told), fitted.facts)
     write_json(path.with_suffix(".manifest.json"), manifest.to_json())
     return manifest
+
+
+def shard_counts(rows: int, shard_rows: int) -> list[int]:
+    """How many rows each shard has."""
+    return [min(shard_rows, rows - begin) for begin in range(0, rows, shard_rows)] or [0]
 
 
 def shard(
@@ -134,15 +115,22 @@ def _drawn(
 def _one_thread() -> Iterator[None]:
     """Sums are added up in one order: the last digit must not hang on how many threads there are."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1):
+        with _pools().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _pools() -> Any:
+    """The thread pools of this process. Looking for them takes longer than drawing a few rows."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def row_keys(frame: pd.DataFrame) -> np.ndarray:

@@ -29,7 +29,8 @@ class StandIn:
     def make(
         self, table: pd.DataFrame, others: pd.DataFrame, rows: int, context: Context
     ) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """So many rows, none of them equal to one learned from, and what may be told: engine, licence, leaks.
+        """So many rows, none of them equal to one learned from, and what may be told: engine, licence, leaks. With
+        differential privacy copies are not told apart and nothing is attacked, and epsilon is told.
 
         others: rows that are not learned from; the attacks are held against them. Where they are too few for that, some
         of the table join them. Raises SamplingError where most rows are copies, and what `Synthesizer.fit` does.
@@ -39,6 +40,9 @@ class StandIn:
             others = pd.concat([others, table.iloc[order[:short]]], ignore_index=True)
             table = table.iloc[np.sort(order[short:])].reset_index(drop=True)
         fitted = self.synthesizer.fit(table, (), context)
+        if "epsilon" in fitted.facts:  # which rows are copies, and what attacks find, would tell of rows beyond it
+            told = {"engine": self.synthesizer.name, "licence": self.synthesizer.licence, "leaks": 0}
+            return fitted.sample(rows, seed=context.seed), {**told, "epsilon": fitted.facts["epsilon"]}
         keys = np.unique(row_keys(table))
         made = shard(fitted, 0, rows, seed=context.seed, conditions={}, keys=keys)[0]
         space = Space.learn(pd.concat([table, others], ignore_index=True))

@@ -43,7 +43,12 @@ class TableCodec:
 
     def decode(self, places: np.ndarray) -> pd.DataFrame:
         """The table at places, shape (rows, columns): dtypes and order as they were learned."""
-        return pd.DataFrame({codec.name: codec.decode(places[:, at]) for at, codec in enumerate(self.codecs)})
+        index, columns = pd.RangeIndex(len(places)), {}
+        for at, codec in enumerate(self.codecs):
+            column = codec.decode(places[:, at])
+            column.index = index  # one index that all share: pandas need not line them up
+            columns[codec.name] = column
+        return pd.DataFrame(columns, index=index)
 
     def read(self, conditions: Mapping[str, Any]) -> dict[int, tuple[int, Any]]:
         """Column's place → the token and the value that are asked for.

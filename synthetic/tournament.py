@@ -10,8 +10,10 @@ import pandas as pd
 from cluster.user_error import UserError
 from framework.contender import Context
 from framework.contest.attempt import Crash
+from framework.privacy.allowance import Allowance
+from synthetic.columns import LEAST_ROWS
 from synthetic.constraints import Constraint
-from synthetic.fidelity import Fidelity, judge
+from synthetic.fidelity import LEAST_HOLDOUT, Fidelity, judge
 from synthetic.fidelity_repeats import together
 from synthetic.fitted import Fitted
 from synthetic.synthesizer import Synthesizer, seeded
@@ -73,21 +75,32 @@ def contest(
     seed: int = 0,
     workers: int = 1,
     splits: int = 1,
+    allowance: Allowance | None = None,
 ) -> Tournament:
     """Fits every engine on four fifths of the rows, judges it on the last fifth, and ranks them.
 
     splits: from 2 the winner is fitted and judged on further splits too, and its scores are means with an interval.
-    seconds: for all of it. workers: engines fitted at once, as Ray tasks, from 2. An engine that fails is a contestant
-    with its reason. Raises TournamentError, with all reasons, where none has rows; UserError for a table or a
-    constraint that no engine can take.
+    seconds: for all of it. workers: engines fitted at once, as Ray tasks, from 2. allowance: that every private fit is
+    paid from. An engine that fails is a contestant with its reason. Raises TournamentError, with all reasons, where
+    none has rows; UserError for a table or a constraint that no engine can take.
     """
     if splits < 1:
         raise TournamentError(f"{splits} splits were asked for; at least 1 is needed.")
+    if len(frame) < LEAST_ROWS + LEAST_HOLDOUT:
+        raise TournamentError(
+            f"the table has {len(frame)} row{'s'[: len(frame) != 1]}; at least {LEAST_ROWS} are needed to learn from, "
+            f"and {LEAST_HOLDOUT} others to judge by."
+        )
+    if frame.shape[1] < 2:
+        raise TournamentError(
+            f"the table has {frame.shape[1]} column{'s'[: frame.shape[1] != 1]}; at least 2 are needed for rows to be "
+            f"judged by. Draw the values of one column anew by its shares."
+        )
     train, holdout = _parted(frame, seed)
     end = time.time() + seconds
     first = time.time() + seconds * len(engines) / (len(engines) + splits - 1)
     told = (_at_once if workers > 1 and len(engines) > 1 else _in_turn)(
-        engines, (train, holdout, tuple(constraints), target, seed), first, workers
+        engines, (train, holdout, tuple(constraints), target, seed, allowance), first, workers
     )
     if all(each.judged is None for each in told):
         if len({each.reason for each in told}) == 1:
@@ -95,7 +108,8 @@ def contest(
         raise TournamentError("no engine came through. " + " ".join(f"{each.name}: {each.reason}" for each in told))
     winner, *others = sorted(told, key=_place)
     engine = next(each for each in engines if each.name == winner.name)
-    winner = _on_splits(winner, engine, frame, tuple(constraints), target, range(seed + 1, seed + splits), end)
+    further = range(seed + 1, seed + splits)
+    winner = _on_splits(winner, engine, frame, (tuple(constraints), target), further, end, allowance)
     return Tournament((winner, *others), train, holdout)
 
 
@@ -110,17 +124,15 @@ def _on_splits(
     winner: Contestant,
     engine: Synthesizer,
     frame: pd.DataFrame,
-    constraints: tuple[Constraint, ...],
-    target: str | None,
+    asked: tuple[tuple[Constraint, ...], str | None],
     seeds: Sequence[int],
     end: float,
+    allowance: Allowance | None,
 ) -> Contestant:
     """The winner with what further splits say of its engine; a split that came to nothing is a remark."""
     assert winner.judged is not None
     further = [
-        one(
-            engine, *_parted(frame, seed), constraints, target, seed, seconds=(end - time.time()) / (len(seeds) - place)
-        )
+        one(engine, *_parted(frame, seed), *asked, seed, allowance, seconds=(end - time.time()) / (len(seeds) - place))
         for place, seed in enumerate(seeds)
     ]
     judged = together([winner.judged, *(each.judged for each in further if each.judged is not None)])
@@ -166,6 +178,7 @@ def one(
     constraints: tuple[Constraint, ...],
     target: str | None,
     seed: int,
+    allowance: Allowance | None = None,
     *,
     seconds: float,
 ) -> Contestant:
@@ -174,7 +187,7 @@ def one(
     if seconds < LEAST_SECONDS:
         return Contestant(engine.name, 0.0, reason="there was no time for it")
     try:
-        fitted = engine.fit(train, constraints, Context(seed=seed, deadline=began + 0.8 * seconds))
+        fitted = engine.fit(train, constraints, Context(seed=seed, deadline=began + 0.8 * seconds, allowance=allowance))
         rows = fitted.sample(len(train), seed=seed + 1)
         return Contestant(
             engine.name,

@@ -1,7 +1,7 @@
 """Draws series that were never observed, from what `Sequences` has learned."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from framework.plain import write_json
+from synthetic.arrow_schema import type_of
 from synthetic.codec import Codec, Numbers, codec_from_json
 from synthetic.copula import CopulaCore
 from synthetic.fitted import SynthesizerStoreError
@@ -68,6 +69,12 @@ class FittedSequences:
         first of more being those of fewer. Raises SeriesError for a number below 0, or steps below 1 or far beyond
         what was seen.
         """
+        blocks = list(self.pieces(n, steps=steps, seed=seed))
+        return pd.concat(blocks, ignore_index=True) if len(blocks) > 1 else blocks[0]
+
+    def pieces(self, n: int, *, steps: int | None = None, seed: int = 0) -> Iterator[pd.DataFrame]:
+        """The same rows a block of series at a time, for who cannot hold all; one without rows where n is 0. Raises
+        before the first."""
         if n < 0:
             raise SeriesError(f"{n} series were asked for; ask for 0 or more.")
         if steps is not None and not 1 <= steps <= 10 * self.longest:
@@ -75,11 +82,20 @@ class FittedSequences:
                 f"series of {steps} steps were asked for; the longest learned from has {self.longest}. Ask for 1 to "
                 f"{10 * self.longest}."
             )
-        blocks = [
+        return (
             self._frame(self.block(seed, number, steps), number * BLOCK, min(BLOCK, n - number * BLOCK))
             for number in range(max(1, -(-n // BLOCK)))
-        ]
-        return pd.concat(blocks, ignore_index=True) if len(blocks) > 1 else blocks[0]
+        )
+
+    def schema(self) -> Any:
+        """The Arrow schema of all rows that may be drawn."""
+        import pyarrow as pa
+
+        statics = self.codecs[: len(self.codecs) - self._own]
+        types = {codec.name: type_of(codec) for codec in (*statics, *self.numbers, *self.states)}
+        types[self.told["series"]] = pa.string() if self.told["text"] else pa.int64()
+        types[self.told["time"]] = pa.array(self.clock.column(np.array([self.base])), from_pandas=True).type
+        return pa.schema([pa.field(name, types[name]) for name in self.told["columns"]])
 
     def block(self, seed: int, number: int, steps: int | None = None, series: int = BLOCK) -> Block:
         """Series `number` · BLOCK and those after it, from (seed, number) alone."""

@@ -7,17 +7,25 @@ from concurrent.futures import Executor
 
 import pandas as pd
 
-PIECE = 1_000  # rows drawn at a time: who asks for others waits no longer than that
+PIECE = 1_000  # rows drawn at a time
+SMALL = 100  # the same while others are drawn for: who asks for a few waits no longer than these take
 
 
 class Buffer:
     """At most `most` rows; drawn anew in the executor as soon as half of them are gone.
 
-    draw: so many rows, other ones at each call. It is called by one thread at a time.
+    draw: so many rows, other ones at each call. It is called by one thread at a time. busy: whether somebody else may
+    soon need the executor.
     """
 
-    def __init__(self, draw: Callable[[int], pd.DataFrame], executor: Executor, most: int) -> None:
-        self._draw, self._executor, self._most = draw, executor, most
+    def __init__(
+        self,
+        draw: Callable[[int], pd.DataFrame],
+        executor: Executor,
+        most: int,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._draw, self._executor, self._most, self._busy = draw, executor, most, busy
         self._held: deque[pd.DataFrame] = deque()
         self._rows = 0
         self._lock = threading.Lock()
@@ -63,7 +71,7 @@ class Buffer:
                     self._executor.submit(self._refill)
 
     def _add(self) -> None:
-        drawn = self._draw(min(PIECE, self._most))
+        drawn = self._draw(min(SMALL if self._busy() else PIECE, self._most))
         with self._lock:
             self._held.append(drawn)
             self._rows += len(drawn)

@@ -5,6 +5,7 @@ Nothing of SDV is opened here: its licence forbids to offer rows as a service, a
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from synthetic.synthesizer import seeded
 
 MOST_ROWS = 100_000  # of one request
 BUFFERED = 10_000
+RECENT = 1.0  # seconds after a draw for which others are awaited
 MOST_DRAWING = 32  # requests that are drawn for at once; more are told to come back
 SEED = "x-synthetic-seed"
 
@@ -50,11 +52,11 @@ class Service:
 
     def __init__(self, models: Mapping[str, str], *, most_rows: int = MOST_ROWS, buffered: int = BUFFERED) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="synthetic")
-        self._most_rows, self._drawing = most_rows, 0
+        self._most_rows, self._drawing, self._drew = most_rows, 0, -RECENT
         self._models: dict[str, Open] = {}
         for name, folder in models.items():
             fitted = Fitted.load(Path(folder))
-            self._models[name] = Open(fitted, Buffer(_Endless(fitted), self._executor, buffered))
+            self._models[name] = Open(fitted, Buffer(_Endless(fitted), self._executor, buffered, self._busy))
         for each in self._models.values():
             each.buffer.fill()
 
@@ -124,6 +126,11 @@ class Service:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             self._drawing -= 1
+            self._drew = time.monotonic()
+
+    def _busy(self) -> bool:
+        """Whether rows are drawn for a request, or were a moment ago."""
+        return self._drawing > 0 or time.monotonic() - self._drew < RECENT
 
 
 class _Endless:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from cluster.user_error import UserError
 from framework.serving.endpoint import serve_data
+from framework.serving.source import registered
 from synthetic.fitted import Fitted
+from synthetic.registered import found
 from synthetic.service.service import BUFFERED, MOST_ROWS
 
 MAKE = "synthetic.service.service:Service"
@@ -25,22 +27,29 @@ def serve_rows(
     buffered: int = BUFFERED,
     token: str | None = None,
 ) -> str:
-    """Has these synthesizers answer /api/v1/data/NAME, each by its folder's name; returns that address.
+    """Has these synthesizers answer /api/v1/data/NAME, each by its folder's or its registered name; returns that
+    address.
 
-    folders: that `Fitted.save` wrote; on a cluster of several nodes on a disk that all of them see. host, port, token:
-    as `serve` has them. most_rows: of one request. buffered: rows of each that are drawn ahead.
-    Raises ServiceError, and SynthesizerStoreError for a folder that is none, before anything starts; ServingError.
+    folders: that `Fitted.save` wrote, or models:/NAME@alias, models:/NAME/VERSION; on a cluster of several nodes on a
+    disk that all of them see. An alias means the version that it points to now. host, port, token: as `serve` has them.
+    most_rows: of one request. buffered: rows of each that are drawn ahead.
+    Raises ServiceError, SynthesizerStoreError for a folder that is none and RegistryError for what the registry does
+    not have, before anything starts; ServingError.
     """
     if not folders:
-        raise ServiceError("no synthesizer is named. Pass a folder that recipes.synthesize --save wrote.")
+        raise ServiceError(
+            "no synthesizer is named. Pass a folder that recipes.synthesize --save wrote, or models:/NAME@champion."
+        )
     if most_rows < 1 or buffered < 0:
         raise ServiceError(f"most_rows={most_rows} and buffered={buffered} are no numbers of rows.")
     models: dict[str, str] = {}
-    for folder in (Path(each).resolve() for each in folders):
-        if folder.name in models:
-            raise ServiceError(f"two synthesizers are called {folder.name!r}. Rename one of the folders.")
+    for each in folders:
+        folder = found(each).resolve()
+        called = registered(str(each)) or folder.name
+        if called in models:
+            raise ServiceError(f"two synthesizers are called {called!r}. Rename one of them.")
         Fitted.load(folder)
-        models[folder.name] = str(folder)
+        models[called] = str(folder)
     options = {"models": models, "most_rows": most_rows, "buffered": buffered}
     return serve_data(name, MAKE, options, host=host, port=port, token=token)
 

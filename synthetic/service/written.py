@@ -3,9 +3,9 @@
 import io
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 
+from synthetic.arrow_schema import arrow_of, schema_of
 from synthetic.table import TableCodec
 
 DIGITS = 15  # of a number in JSON
@@ -67,9 +67,7 @@ class Arrow:
         self._writer = pa.ipc.new_stream(pa.PythonFile(self._sink, mode="w"), self._schema)
 
     def piece(self, rows: pd.DataFrame) -> bytes:
-        import pyarrow as pa
-
-        self._writer.write_table(pa.Table.from_pandas(rows, schema=self._schema, preserve_index=False))
+        self._writer.write_table(arrow_of(rows, self._schema))
         return self._sink.take()
 
     def end(self) -> bytes:
@@ -78,16 +76,6 @@ class Arrow:
 
 
 FORMATS: dict[str, type[JsonLines] | type[Csv] | type[Arrow]] = {"jsonl": JsonLines, "csv": Csv, "arrow": Arrow}
-
-
-def schema_of(table: TableCodec) -> Any:
-    """The Arrow schema of all rows that a table's codecs can say: read off one value of each token."""
-    import pyarrow as pa
-
-    every = {
-        codec.name: pa.array(codec.decode(np.arange(codec.card) + 0.5), from_pandas=True) for codec in table.codecs
-    }
-    return pa.schema([pa.field(name, column.type) for name, column in every.items()])
 
 
 class _Sink(io.RawIOBase):

@@ -6,9 +6,12 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from framework.contender import Context
-from synthetic.ar import AR
+from synthetic.ar import AR, ArCore
+from synthetic.ar_draw import Alike
+from synthetic.ar_net import ArNet, mask
 from synthetic.condition_error import ConditionError
 from synthetic.constraints import FixedCombinations, Inequality, Sum
 from synthetic.copula import Copula
@@ -22,7 +25,7 @@ def test_probabilities_of_all_rows_sum_to_one() -> None:
     model = AR(width=32, epochs=40).fit(table, (), Context(seed=0))
     every = pd.DataFrame(list(itertools.product(range(3), range(3), "xy")), columns=list("abc"))
     told = np.exp(model.log_likelihood(every))
-    assert told.sum() == pytest.approx(1.0, abs=0.05)
+    assert told.sum() == pytest.approx(1.0, abs=1e-4)
     shares = table.value_counts(normalize=True).reindex(pd.MultiIndex.from_frame(every), fill_value=0).to_numpy()
     assert np.abs(told - shares).max() < 0.05
     drawn = model.sample(20_000, seed=1).value_counts(normalize=True)
@@ -92,6 +95,75 @@ def test_an_engine_that_cannot_says_so() -> None:
     for ask in (fitted("gan").impute, fitted("gan").log_likelihood):
         with pytest.raises(ConditionError, match=r"the engine 'gan' cannot .* Take 'ar' or 'copula'"):
             ask(penguins())
+
+
+@pytest.mark.parametrize("smooth", [{}, {1: 5, 3: 7}, {0: 3, 1: 5, 2: 4, 3: 7}], ids=["none", "some", "all"])
+def test_what_is_learned_from_is_the_probability_that_rows_are_drawn_by(smooth: dict[int, int]) -> None:
+    torch.manual_seed(0)
+    cards = [4, 30, 7, 22]
+    net = ArNet(cards, smooth={str(at): wide for at, wide in smooth.items()}, width=16)
+    for part in (*net.tables, *net.heads):
+        part.data.normal_()
+    net.bias.normal_()
+    tokens = torch.stack([torch.randint(0, card, (50,)) for card in cards], dim=1)
+    shown = mask(50, len(cards)).float()
+    told = net.surprise(tokens, shown)
+    first = net.seen(tokens, shown)
+    for at in range(len(cards)):
+        begin = int(net.offsets[at])
+        logits = net.hidden(first) @ net.logit_weights(at).T + net.bias[begin : begin + cards[at]]
+        expected = -logits.clamp(-30, 30).log_softmax(dim=1).gather(1, tokens[:, at : at + 1])[:, 0]
+        near = logits.abs().max(dim=1).values < 30  # beyond, categories are cut and numbers are not
+        hidden = (shown[:, at] == 0) & near
+        assert hidden.sum() > 5
+        torch.testing.assert_close(told[hidden, at], expected[hidden], rtol=1e-4, atol=1e-4)
+        assert (told[shown[:, at] == 1, at] == 0).all()
+
+
+def test_rows_drawn_alike_so_far_are_told_once_and_drawn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    core, told = fitted("ar").core, []
+    assert isinstance(core, ArCore)
+    real = core.net.hidden
+    monkeypatch.setattr(core.net, "hidden", lambda first: told.append(len(first)) or real(first))
+    together, of_kinds = core.draw(4_000, {}, 5), sum(told)
+    told.clear()
+    every = torch.arange(4_000)
+    monkeypatch.setattr(Alike, "split", lambda alike, tokens: Alike(alike.group, every, every))
+    apart = core.draw(4_000, {}, 5)
+    assert of_kinds < 0.9 * sum(told)
+    assert (together == apart).mean() > 0.999  # but for what float32 rounds another way
+
+
+def test_kinds_are_told_apart_as_long_as_many_rows_share_them() -> None:
+    random = np.random.default_rng(0)
+    group = np.repeat([0, 1, 2], [400, 250, 350])
+    alike, seen = Alike.begin(torch.from_numpy(group)), group[:, None]
+    while len(alike.one) < 1_000:
+        kinds = np.unique(seen, axis=0, return_inverse=True)[1].ravel()
+        assert len(alike.one) == kinds.max() + 1 <= 500
+        assert (alike.kind.numpy() == kinds).all()
+        assert (alike.kind[alike.one] == torch.arange(len(alike.one))).all()
+        ends = alike.ends(3)
+        assert [set(group[alike.one[a:b].numpy()].reshape(-1)) for a, b in itertools.pairwise(ends)] == [{0}, {1}, {2}]
+        tokens = random.integers(0, 4, 1_000)
+        seen = np.concatenate([seen, tokens[:, None]], axis=1)
+        alike = alike.split(torch.from_numpy(tokens))
+    assert len(np.unique(seen, axis=0)) > 500
+    assert alike.ends(3) == [0, 400, 650, 1_000]
+
+
+def test_rows_are_drawn_in_several_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = fitted("ar").core
+    assert isinstance(core, ArCore)
+    real, parts = core.net.logits, len(core.net.cards)
+    asked: list[int] = []
+    monkeypatch.setattr(core.net, "logits", lambda hidden, at: asked.append(at) or real(hidden, at))
+    core.draw(2_000, {2: np.arange(core.net.cards[2])[None] == 0}, 0)
+    assert len(asked) == 8 * parts
+    assert asked[:8] == [2] * 8  # what is bound goes first, in all of them
+    orders = {tuple(asked[number::8]) for number in range(8)}
+    assert all(sorted(order) == list(range(parts)) for order in orders)
+    assert len(orders) == 8
 
 
 def test_it_keeps_its_deadline_with_a_net_that_draws() -> None:

@@ -60,6 +60,21 @@ def test_no_single_rows_extreme_is_told() -> None:
     assert codec.values_at(np.array([codec.card - 1e-9]))[0] < 9_999
 
 
+def test_values_that_many_rows_share_within_a_bin_are_drawn_as_often() -> None:
+    random = np.random.default_rng(0)
+    values = random.lognormal(7, 0.6, 8_000).round(2)
+    rounded = random.random(len(values)) < 0.4
+    values[rounded] = values[rounded].round(-1)
+    codec = learn_numbers("price", "float64", values)
+    tokens = codec.place(values).astype(np.int64)
+    drawn = codec.values_at(tokens + random.random(len(tokens)) * (1 - 1e-9))
+    whole = [float(np.isclose(each % 10, 0).mean()) for each in (values, drawn)]
+    assert whole[0] > 0.35
+    assert whole[1] > 0.3 * whole[0]
+    again = codec_from_json(json.loads(json.dumps(codec.to_json())))
+    assert np.array_equal(codec.place(values), again.encode(pd.Series(values)))
+
+
 @pytest.mark.parametrize(
     "column",
     [

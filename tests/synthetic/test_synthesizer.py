@@ -131,6 +131,14 @@ def test_saved_as_plain_data_it_draws_the_same_rows_in_a_fresh_process(name: str
     pd.testing.assert_frame_equal(pd.read_parquet(rows), fitted(name).sample(100, {"species": "Adelie"}, seed=9))
 
 
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_model_says_which_engine_made_it_of_what(name: str) -> None:
+    told = fitted(name).facts
+    assert told["engine"] == name == ENGINES[name].name
+    assert told["licence"] == ENGINES[name].licence
+    assert (told["seed"], told["rows"]) == (3, 344)
+
+
 def test_a_model_of_sdv_is_not_saved_as_a_pickle(tmp_path: Path) -> None:
     with pytest.raises(SDVError, match="keeps its models as pickles"):
         fitted("sdv:gaussian_copula").save(tmp_path)
