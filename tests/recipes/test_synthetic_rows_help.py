@@ -20,8 +20,11 @@ def test_each_augmented_contender_is_held_against_the_plain_one_and_class_weight
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     pairs = {(each["augmented"], each["other"]) for each in report["help"]}
     assert pairs == {
-        ("xgboost+copula", "xgboost"), ("xgboost+copula", "xgboost/weights"), ("linear+copula", "linear")
+        ("xgboost+copula", "xgboost"), ("xgboost+copula", "xgboost/weights"),
+        ("linear+copula", "linear"), ("linear+copula", "linear/weights"),
     }  # fmt: skip
     verdicts = {each["verdict"] for each in report["help"]}
     assert verdicts <= {"the rows helped", "the rows harmed", "no difference that is not noise"}
     assert "xgboost+copula against xgboost/weights" in ran.stdout
+    for each in report["help"]:
+        assert f"{each['augmented']} {each['place']}." in ran.stdout
