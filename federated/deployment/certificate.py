@@ -27,7 +27,7 @@ def make_certificate(name: str, folder: Path, *, hosts: Sequence[str] = (), days
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from federated.deployment.signing import signer_extension
+    from federated.deployment.signing_key import signer_extension
 
     if not name or Path(name).name != name or len(name) > 64:
         raise CertificateError(f"{name!r} cannot be a file's name of at most 64 letters. Pass another --name.")
