@@ -64,6 +64,8 @@ def federate(
             weights = ray.get(averaging.combine.remote(answers))
         facts = {"rounds": best_round, "made": number, "plan": plan, "processes": processes}
         return Message.from_bytes(best).groups["weights"], facts
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None  # as what the actor raised
     finally:
         for actor in actors:
             ray.kill(actor)

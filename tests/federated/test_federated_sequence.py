@@ -68,6 +68,7 @@ def test_a_forecast_is_learned_where_the_series_are(ray_session: Session, tmp_pa
     naive = SeasonalNaive().fit(split.fold, Context(folder=tmp_path)).predict(split.fold.valid.X)
     assert np.isfinite(told).all()
     assert np.abs(told - naive).max() > 0.1
+    (tmp_path / "model").mkdir()
     store_model(model, tmp_path / "model")
     np.testing.assert_array_equal(open_model(tmp_path / "model").predict(split.fold.valid.X), told)
     assert QUICK.settled(model) == replace(QUICK, rounds=model.looks, patience=0)
