@@ -12,7 +12,14 @@ from framework.contenders.h2o_java import jar, library
 from framework.contenders.jvm_signals import Handlers
 
 # A JVM of a server's own: no signal of ours is its business (-Xrs), no threads for collecting what is hardly garbage.
-OPTIONS = ("-Xrs", "-Xmx2g", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
+# The JVM would guard the main thread's stack at a megabyte, and OpenBLAS, which takes two to solve equations by several
+# threads, would end the process there.
+STACK = (
+    "-XX:+IgnoreUnrecognizedVMOptions",
+    "-XX:+UnlockExperimentalVMOptions",
+    "-XX:+DisablePrimordialThreadGuardPages",
+)
+OPTIONS = ("-Xrs", "-Xmx2g", "-XX:+UseSerialGC", "-Djava.awt.headless=true", *STACK)
 BLOCK = 4096  # rows that stand in the JVM at once
 
 _starting = threading.Lock()
