@@ -32,7 +32,7 @@ def test_a_notebook_runs_and_keeps_no_output_in_git(
 ) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
-    monkeypatch.setenv("NOTEBOOK_MINUTES", "0.5")
+    monkeypatch.setenv("NOTEBOOK_MINUTES", "0.75")
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     ran = executed(notebook, tmp_path)
