@@ -227,7 +227,9 @@ def test_no_planted_row_and_in_a_secure_job_no_single_update_is_in_any_byte_rece
 )
 def test_strategies_that_look_at_single_updates_are_refused(strategy: object) -> None:
     plan = {"optimizer": "sgd", "weight_decay": 0.0, "clip": 0.0}
-    with pytest.raises(StrategyError, match=r"needs each silo's own update, .* Take one of Averaged, Ditto, .*, or secure=False"):
+    with pytest.raises(
+        StrategyError, match=r"needs each silo's own update, .* Take one of Averaged, Ditto, .*, or secure=False"
+    ):
         secure_job(strategy, **plan)
 
 
