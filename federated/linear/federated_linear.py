@@ -14,6 +14,7 @@ from federated.linear.model import LinearModel
 from federated.linear.silo import LinearSilo
 from federated.linear.solution import Setting, Solving
 from federated.policy import USUAL, Policy
+from federated.rounds import Terms
 from framework.contender import Context, Model
 from framework.data.frame import Fold
 from framework.problem import Kind
@@ -58,8 +59,7 @@ class FederatedLinear:
     def fit(self, fold: Fold, context: Context) -> LinearModel:
         """Raises DealError where there are no silos, FederationError when too few of them answer."""
         sources = deal(fold, self.policy)
-        able = sum(len(source.train) >= self.policy.minimum_rows for source in sources)
-        quorum = max(2, round(self.quorum * able))
+        quorum = Terms.among(sources, self.quorum).quorum
         job = self.job(fold, context.seed)
         audit = Path(self.audit) if self.audit else None
         actors: list[Any] = []
