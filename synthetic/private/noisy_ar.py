@@ -13,15 +13,14 @@ import pandas as pd
 
 from cluster.resources import Resources
 from framework.contender import Context
-from framework.privacy.accountant import Spend, epsilon_of, noise_for
+from framework.privacy.accountant import Spend
 from framework.privacy.dp_sgd import DPSGD, Gradients, each_gradient
 from synthetic.ar import ArCore
 from synthetic.constraints import Constraint
 from synthetic.fitted import Fitted
-from synthetic.private.bill import Bill
-from synthetic.private.budget import noisy, onto_simplex, secret, spend_of
+from synthetic.private.budget import secret
 from synthetic.private.domain import Domain
-from synthetic.private.reading import LESS_USEFUL, dealt, read
+from synthetic.private.noisy_start import start
 from synthetic.synthesizer import Learned
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
     from synthetic.ar_net import ArNet
 
-COUNTS = 0.1  # of ρ, for each column's counts: the net begins with them
-SMOOTHING = 0.5  # rows added to each noisy count
 MASKS = 4  # of each row in a step
 MEMORY = 0.95  # of the weights' moving mean
 
@@ -64,31 +61,11 @@ class NoisyAR:
     ) -> Fitted:
         """As `MST.fit`."""
         random = secret()
-        given = context or Context()
-        deal = dealt(frame, self.domain, self.epsilon, self.delta)
-        for_counts, total = COUNTS * deal.rho, float(len(frame))
-        rate = min(1.0, self.batch / total)
-        before = [*(each for _, each in deal.spends), spend_of(for_counts)]
-        noise = noise_for(self.epsilon, self.delta, rate=rate, steps=self.steps, before=before)
-        training = Spend(noise, rate, self.steps)
-        spends = [*deal.spends, ("statistics", spend_of(for_counts)), ("training", training)]
-        bill = Bill(self.name, context, spends)
-        reading = read(frame, constraints, self.domain, deal, random, bill.pay)
-        learned = reading.rows
-        cards = [int(card) for card in learned.cards]
-        counts = [
-            noisy(np.bincount(learned.tokens[:, at], minlength=card), for_counts / len(cards), random)
-            for at, card in enumerate(cards)
-        ]
-        shares = [onto_simplex(each, total) + SMOOTHING for each in counts]
-        net, shape = self._net(learned, [each / each.sum() for each in shares], random)
-        done = self._train(net, learned, training, given, random)
-        spent = epsilon_of([*before, Spend(noise, rate, done)], self.delta)
-        facts = {
-            "engine": self.name, "licence": self.licence, **reading.facts(), **bill.facts, "remark": LESS_USEFUL,
-            "ε spent": round(spent, 4), "noise": noise, "steps": done, "rate": rate,
-        }  # fmt: skip
-        return Fitted(reading.table, reading.layout, tuple(constraints), ArCore(net, shape), facts)
+        begun = start(self, frame, constraints, context, random)
+        learned = begun.reading.rows
+        net, shape = self._net(learned, begun.shares, random)
+        done = self._train(net, learned, begun.training, context or Context(), random)
+        return begun.fitted(self, constraints, ArCore(net, shape), done)
 
     def _net(
         self, rows: Learned, shares: list[np.ndarray], random: np.random.Generator

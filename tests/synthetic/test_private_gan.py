@@ -66,7 +66,7 @@ def test_with_little_noise_it_learns_what_hangs_together() -> None:
 def test_its_conditions_are_drawn_by_noisy_counts_not_by_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     table = birds()[["species", "sex"]]
     domain = Domain({name: each for name, each in Domain.from_json(BIRDS).columns.items() if name in table})
-    monkeypatch.setattr("synthetic.private.noisy_gan.noisy", lambda counts, rho, random: np.arange(len(counts)))
+    monkeypatch.setattr("synthetic.private.noisy_start.noisy", lambda counts, rho, random: np.arange(len(counts)))
     fitted = NoisyGAN(domain=domain, width=8, steps=1).fit(table)
     chances = fitted.core.asked[0]  # type: ignore[attr-defined]
     assert chances[2] > chances[1] > chances[0]  # as made up; of the table it is the first that most birds are
