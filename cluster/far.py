@@ -1,6 +1,7 @@
 """The far side of an Env: what its interpreter runs. Imports nothing that such an interpreter might lack."""
 
 import json
+import multiprocessing
 import platform
 import traceback
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ def answer(function: str, parcel: Parcel, tell: Tell | None, parcels: list[Any])
     """Calls "module:function" on what a parcel holds: (True, its arrays and facts) or (False, its exception as text).
 
     tell, parcels: handed on as keywords where there are any, see `Env.call`.
-    No exception leaves this process as an object: its class may not exist at home.
+    No exception leaves this process as an object: its class may not exist at home. Processes that the function forked
+    end with it: one that is cancelled by its caller's death may leave this worker standing, for Ray to use again.
     """
     try:
         module, _, name = function.partition(":")
@@ -67,5 +69,8 @@ def answer(function: str, parcel: Parcel, tell: Tell | None, parcels: list[Any])
         told = {"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
         return False, pack({}, told)
     finally:
+        for fork in multiprocessing.active_children():
+            fork.kill()
+            fork.join()
         if tell is not None:
             tell.close()

@@ -1,5 +1,6 @@
 import json
 import logging
+import multiprocessing
 import os
 import re
 import signal
@@ -16,7 +17,9 @@ import pytest
 from cluster.build import BuildError, blueprint, build
 from cluster.connect import Session
 from cluster.env import Env, EnvError, EnvStartError
+from cluster.far import answer
 from cluster.resources import ResourcesError
+from cluster.wire import pack
 
 FAR = '''
 """What the tests call over there."""
@@ -51,6 +54,14 @@ def counts(arrays, *, tell, to):
     for place in range(to):
         tell(place=place)
     return {}, {}
+
+def forks(arrays, *, ends):
+    import multiprocessing
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    if ends == "cancelled":
+        raise KeyboardInterrupt
+    return {}, {"child": child.pid}
 
 def sleeps(arrays, *, folder):
     """Far worker and a far actor of its own, asleep: each leaves its process id."""
@@ -155,6 +166,18 @@ def test_it_is_heard_while_it_runs(ray_session: Session, env: Env, far: str) -> 
     heard: list[int] = []
     Env("xgboost_ray", hear=lambda told: heard.append(told["place"])).call(f"{far}:counts", to=500)
     assert heard == list(range(500))
+
+
+def test_what_it_forked_ends_with_it(ray_session: Session, env: Env, far: str) -> None:
+    _, facts = env.call(f"{far}:forks", ends="well")
+    assert gone(facts["child"])
+
+
+def test_what_it_forked_ends_though_it_was_cancelled(far: str) -> None:
+    """As its caller's death does it, now and then: the Ray worker goes on standing, for other tasks."""
+    with pytest.raises(KeyboardInterrupt):
+        answer(f"{far}:forks", pack({}, {"ends": "cancelled"}), None, [])
+    assert not multiprocessing.active_children()
 
 
 def test_past_its_deadline_it_is_ended_with_all_it_started(
