@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from federated.linear.federated_linear import FederatedLinear as FederatedLinear
     from federated.local_only import LocalOnly as LocalOnly
     from federated.policy import Policy as Policy
+    from federated.survival.fitting import cox as cox
     from federated.trees.bagged_trees import BaggedTrees as BaggedTrees
     from federated.trees.federated_trees import FederatedTrees as FederatedTrees
     from federated.vertical.vertical_net import VerticalNet as VerticalNet
@@ -24,6 +25,7 @@ HOMES = {
     "LocalOnly": "federated.local_only",
     "Policy": "federated.policy",
     "VerticalNet": "federated.vertical.vertical_net",
+    "cox": "federated.survival.fitting",
 }
 __all__ = list(HOMES)
 
