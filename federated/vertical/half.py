@@ -3,17 +3,14 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cluster.wire import Arrays
 from federated.vertical.holding import Holding
+from federated.vertical.kept import Kept
 from federated.vertical.plan import NetPlan
 from framework.contenders.net_rows import LEARN_ROWS
-
-if TYPE_CHECKING:
-    import torch
 
 LOOKING = -1  # the step of embeddings from which nothing is learned
 
@@ -40,7 +37,7 @@ class Half:
         self.net.learn(self._inputs.numpy()[learn[:LEARN_ROWS]])
         self._engine = torch.optim.AdamW(groups(self.net, plan.weight_decay), lr=plan.rate)
         self._told: tuple[int, torch.Tensor] = (LOOKING, torch.empty(0))
-        self._best = self._state()
+        self.kept = Kept(self.net, self._engine)
 
     def embed(self, places: np.ndarray, step: int = LOOKING) -> np.ndarray:
         """Embeddings of these rows, shape (places, embedding), float32. step: of training, whose gradient shall follow;
@@ -73,20 +70,9 @@ class Half:
         self._engine.step()
         self._told = (LOOKING, torch.empty(0))
 
-    def keep(self) -> None:
-        """Takes the weights as the best so far."""
-        self._best = self._state()
-
-    def restore(self) -> None:
-        """Back to the best."""
-        self.net.load_state_dict(self._best)
-
     def weights(self) -> Arrays:
         """All of the net, what it knows of the columns too."""
-        return {name: part.numpy().copy() for name, part in self._state().items()}
-
-    def _state(self) -> "dict[str, torch.Tensor]":
-        return {name: part.detach().clone() for name, part in self.net.state_dict().items()}
+        return {name: part.detach().numpy().copy() for name, part in self.net.state_dict().items()}
 
 
 @contextmanager

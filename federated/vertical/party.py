@@ -10,7 +10,7 @@ from cluster.wire import Arrays, Facts
 from federated.audit import Audit
 from federated.message import BoundaryError, Message
 from federated.policy import PolicyError
-from federated.silo import AUDIT, NotReadyError, UnknownQuestionError
+from federated.silo import AUDIT, KEPT, NotReadyError, UnknownQuestionError
 from federated.source import SourceError
 from federated.vertical.half import LOOKING, Half
 from federated.vertical.holding import Holding
@@ -27,16 +27,26 @@ class Party:
     """Answers the target's owner one message at a time.
 
     folder: of the party's own, for its audit file; None: it writes none. agreed: ids that all parties have agreed on
-    before by other means; None: they are matched.
+    before by other means; None: they are matched. kept: a folder of the party's own and of this training alone, where
+    it writes what it is told to keep, for a successor after its process was lost; None: it writes nothing.
     """
 
-    def __init__(self, holding: Holding, folder: Path | None = None, agreed: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        holding: Holding,
+        folder: Path | None = None,
+        agreed: Sequence[str] | None = None,
+        *,
+        kept: Path | None = None,
+    ) -> None:
         self._holding = holding
         self._audit = audit_in(folder)
         self._matcher: Matcher | None = None
         self._rows: np.ndarray | None = None  # of the holding, those with common ids, in the ids' order
+        self._places: Arrays = {}  # once it is at work: these rows, and the places in them to learn from
         self._half: Half | None = None
-        self._width = 0  # of the embeddings asked for
+        self._job: PartyJob | None = None
+        self._kept = kept / KEPT if kept is not None else None
         self._questions: dict[str, Callable[[Message], Told]] = {
             "meet": self._meet,
             "match": self._match,
@@ -101,41 +111,62 @@ class Party:
         if len(np.unique(learn)) < len(learn):
             raise SourceError(f"party {name!r} is asked for rows twice.")
         self._holding.policy.check(job, silo=name, rows=len(learn))
-        asked_for = self._holding.only([column for column, _ in job.columns])
-        self._half = Half(asked_for, self._rows, learn, job.net)
-        self._width = job.net.embedding
+        self._begin(job, self._rows, learn)
         return "prepared", {}, {}
 
+    def _begin(self, job: PartyJob, rows: np.ndarray, learn: np.ndarray) -> Half:
+        asked_for = self._holding.only([column for column, _ in job.columns])
+        self._job, self._rows, self._places = job, rows, {"rows": rows, "learn": learn}
+        self._half = Half(asked_for, rows, learn, job.net)
+        return self._half
+
     def _embed(self, asked: Message) -> Told:
+        half, job = self._at_work()
         places = asked.groups["places"]["rows"]
-        told = self._at_work().embed(places, asked.round if asked.facts["learning"] else LOOKING)
-        if told.shape != (len(places), self._width):
+        told = half.embed(places, asked.round if asked.facts["learning"] else LOOKING)
+        if told.shape != (len(places), job.net.embedding):
             raise BoundaryError(f"embeddings of shape {told.shape} may not leave party {self._holding.name!r}")
         return "embedding", {}, {"embedding": {"rows": told}}
 
     def _descend(self, asked: Message) -> Told:
-        self._at_work().descend(asked.groups["gradient"]["rows"], asked.round)
+        self._at_work()[0].descend(asked.groups["gradient"]["rows"], asked.round)
         return "ready", {}, {}
 
     def _keep(self, asked: Message) -> Told:
-        self._at_work().keep()
+        half, job = self._at_work()
+        half.kept.keep(asked.round)
+        if self._kept is not None:
+            held = {"places": self._places, **half.kept.to_groups()}
+            Message("kept", self._holding.name, asked.round, {"job": job.to_facts()}, held).write(self._kept)
         return "ready", {}, {}
 
     def _restore(self, asked: Message) -> Told:
-        self._at_work().restore()
+        """Back to what it kept after the epoch that is asked for, or a predecessor in a process that was lost."""
+        half = self._half or self._succeed()
+        half.kept.restore(asked.round)
         return "ready", {}, {}
+
+    def _succeed(self) -> Half:
+        if self._kept is None or not self._kept.exists():
+            raise NotReadyError
+        held = Message.from_bytes(self._kept.read_bytes())
+        groups = dict(held.groups)
+        places = groups.pop("places")
+        half = self._begin(PartyJob.from_facts(held.facts["job"]), places["rows"], places["learn"])
+        half.kept.take(groups)
+        return half
 
     def _disclose(self, asked: Message) -> Told:
         """Its part of the net, for a model that answers without it."""
-        half = self._at_work()
+        half, _ = self._at_work()
         if not self._holding.policy.personal:
             raise PolicyError(f"party {self._holding.name!r} lets no net leave that is of its columns alone.")
         return "bottom", {}, {"weights": half.weights()}
 
-    def _at_work(self) -> Half:
-        if self._half is None:
+    def _at_work(self) -> tuple[Half, PartyJob]:
+        if self._half is None or self._job is None:
             raise NotReadyError
-        return self._half
+        return self._half, self._job
 
     @property
     def _too_few(self) -> str:

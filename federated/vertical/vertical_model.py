@@ -11,7 +11,7 @@ import pandas as pd
 
 from cluster.wire import Arrays
 from federated.vertical.holding import absent
-from federated.vertical.plan import NetPlan
+from federated.vertical.plan import NetPlan, VerticalError
 from framework.contenders.native import Native
 from framework.contenders.net_rows import NetRows
 from framework.contenders.target import Target
@@ -57,6 +57,18 @@ class VerticalModel:
             answer = self.rows.answer(top(told)).numpy()
         return np.asarray(answer if self.rows.classes else self.rows.target.back(answer))
 
+    def check(self) -> None:
+        """Raises VerticalError naming the party whose net is none of the plan's over its columns."""
+        for party, schema in self.schemas.items():
+            made = _bottom(schema, self.plan).state_dict()
+            asked = {name: tuple(part.shape) for name, part in made.items()}
+            told = {name: part.shape for name, part in self.bottoms[party].items()}
+            if wrong := sorted(name for name in {*asked, *told} if asked.get(name) != told.get(name)):
+                raise VerticalError(
+                    f"party {party!r} disclosed a net of other shapes: {wrong[0]!r} is {told.get(wrong[0])}, and "
+                    f"{asked.get(wrong[0])} was asked for."
+                )
+
     @property
     def _owner(self) -> str:
         return next(iter(self.schemas))
@@ -71,14 +83,15 @@ class VerticalModel:
     def _nets(self) -> "tuple[nn.Module, dict[str, nn.Module]]":
         import torch
 
-        from federated.vertical.nets import Bottom, Top
+        from federated.vertical.nets import Top
 
         def filled(net: "nn.Module", weights: Arrays) -> "nn.Module":
             net.load_state_dict({name: torch.from_numpy(np.array(part)) for name, part in weights.items()})
             return net.eval()
 
-        cards = {party: NetRows(Native(schema), Target(), 0).cards for party, schema in self.schemas.items()}
-        bottoms = {party: filled(Bottom(cards[party], self.plan), self.bottoms[party]) for party in self.schemas}
+        bottoms = {
+            party: filled(_bottom(schema, self.plan), self.bottoms[party]) for party, schema in self.schemas.items()
+        }
         return filled(Top(len(self.schemas), self.rows.outputs, self.plan), self.top), bottoms
 
     def save(self, folder: Path) -> None:
@@ -118,3 +131,10 @@ class VerticalModel:
             {party: parts["mean"][str(place)] for place, party in enumerate(schemas)},
             card["epochs"],
         )
+
+
+def _bottom(schema: Schema, plan: NetPlan) -> "nn.Module":
+    """A party's net over these columns, untrained."""
+    from federated.vertical.nets import Bottom
+
+    return Bottom(NetRows(Native(schema), Target(), 0).cards, plan)

@@ -11,8 +11,8 @@ from federated.silo import folder_name
 from federated.vertical.holding import Holding, deal_columns
 from federated.vertical.links import Links
 from federated.vertical.owner import Owner
-from federated.vertical.party import Party
 from federated.vertical.plan import NetPlan, PartyJob, Schedule
+from federated.vertical.reach import reached
 from federated.vertical.vertical_model import VerticalModel
 from framework.contender import Context, Model
 from framework.data.frame import Fold
@@ -26,14 +26,17 @@ class VerticalNet:
     """A split net: each party turns its columns into an embedding of each row, the target's owner learns the answer
     from all embeddings, and sends back the gradients by them.
 
-    A simulation: the fold's columns are dealt to parties in this process, which speak in messages that are checked and
-    audited; it is no protection from who runs it. See federated/README.md for what embeddings and gradients tell.
+    A simulation: the fold's columns are dealt to parties, which speak in messages that are checked and audited; it is
+    no protection from who runs it. See federated/README.md for what embeddings and gradients tell.
 
     parties: party → its columns; the owner of the target has all others that are not `ignored`. Without parties it is
     the owner's net alone. A party has the rows in which one of its columns has a value, and the net learns from those
     that all have: found by private set intersection of the ids (the fold's groups, else the rows' numbers). psi=False:
     found beforehand, in the clear, for the time that matching takes.
     embedding … weight_decay: of the nets, see `NetPlan`. epochs, patience, batch: see `Schedule`.
+    hosts: actors that own the parties; 0: the fit's own process does, which is the owner's in any case. round_seconds:
+    that the owner waits for the parties' answers to a question; a party that is later ends the fit. One whose process
+    is lost comes back with what it kept.
     policy: every party's. audit: a folder where each writes what left it; none by default.
     """
 
@@ -50,17 +53,19 @@ class VerticalNet:
     batch: int = 64
     psi: bool = True
     ignored: tuple[str, ...] = ()
+    hosts: int = 0
+    round_seconds: float = 600.0
     policy: Policy = USUAL
     audit: str | None = None
     name: str = "vertical"
-    cpus: float = 1.0
+    cpus: float = 1.0  # of the owner, and of each host
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     imports: ClassVar[tuple[str, ...]] = ("torch", "federated.vertical.nets")
     pooled: ClassVar[bool] = False
 
     @property
     def resources(self) -> Resources:
-        return Resources(cpus=self.cpus)
+        return Resources(cpus=self.cpus, workers=1 + min(self.hosts, len(self.parties)))
 
     @property
     def plan(self) -> NetPlan:
@@ -88,13 +93,19 @@ class VerticalNet:
             fold, self.parties, owner=OWNER, ignored=self.ignored, policy=self.policy, seed=context.seed
         )
         agreed = None if self.psi else _common([owner, *parties])
-        hosts = {party.name: Party(party, self._folder(party.name), agreed) for party in parties}
-        links = Links(OWNER, {name: host.answer for name, host in hosts.items()}, self._folder(OWNER))
         jobs = {party.name: self._job(party) for party in parties}
         schedule = Schedule(self.epochs, self.patience if len(fold.valid) else 0, self.batch, context.seed)
-        trained = Owner(owner, answers, links, jobs, classes=len(fold.classes), agreed=agreed).train(
-            self.plan, schedule, metric=fold.problem.metric, context=context
-        )
+        audit = Path(self.audit) if self.audit else None
+        own = audit / folder_name(OWNER) if audit else None
+        with reached(
+            parties, agreed=agreed, audit=audit, folder=context.folder, hosts=self.hosts, cpus=self.cpus
+        ) as channel:
+            links = Links(OWNER, channel, own, seconds=self.round_seconds, deadline=context.deadline)
+            trained = Owner(owner, answers, links, jobs, classes=len(fold.classes), agreed=agreed).train(
+                self.plan, schedule, metric=fold.problem.metric, context=context
+            )
+        for happening in trained.happenings:
+            context.remark(f"{self.name}: {happening}")
         if trained.learned < len(answers.learn):
             context.remark(
                 f"{self.name}: it learns from {trained.learned} of {len(answers.learn)} rows, which all parties have"
@@ -106,7 +117,9 @@ class VerticalNet:
             )
         schemas = {party.name: party.schema for party in (owner, *parties)}
         parts = (trained.top, trained.bottoms, trained.means, trained.epochs)
-        return VerticalModel(trained.rows, schemas, self.plan, *parts)
+        model = VerticalModel(trained.rows, schemas, self.plan, *parts)
+        model.check()
+        return model
 
     def settled(self, model: Model) -> "VerticalNet":
         if not isinstance(model, VerticalModel):
@@ -115,9 +128,6 @@ class VerticalNet:
 
     def _job(self, party: Holding) -> PartyJob:
         return PartyJob(tuple((column.name, column.kind) for column in party.schema.columns), self.epochs, self.plan)
-
-    def _folder(self, party: str) -> Path | None:
-        return Path(self.audit) / folder_name(party) if self.audit else None
 
 
 def _common(holdings: Sequence[Holding]) -> list[str]:

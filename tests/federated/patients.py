@@ -12,6 +12,7 @@ from federated.vertical.links import Links
 from federated.vertical.owner import Owner, Trained
 from federated.vertical.party import Link, Party
 from federated.vertical.plan import NetPlan, PartyJob, Schedule
+from federated.vertical.reach import Near
 from framework.contender import Context
 from framework.data.frame import Fold
 from framework.data.load import load
@@ -59,5 +60,5 @@ def federation(
         for each in parties
     }
     terms = Schedule(**{"epochs": 1, "patience": 0, "batch": 32, **schedule})
-    made = Owner(owner, answers, Links("owner", hosts), jobs, agreed=agreed)
+    made = Owner(owner, answers, Links("owner", Near(hosts)), jobs, agreed=agreed)
     return made.train(net, terms, metric="rmse", context=context or Context())

@@ -15,12 +15,13 @@ from federated.vertical.links import Links
 from federated.vertical.owner import Owner
 from federated.vertical.party import Link, Party
 from federated.vertical.plan import PartyJob, Schedule, VerticalError
+from federated.vertical.reach import Near
 from framework.contender import Context
 from framework.contenders.net_rows import NetRows
 from framework.contenders.target import Target
 from framework.data.load import load
 from framework.sealed import read
-from tests.federated.patients import NET, PARTIES, QUICK, federation, patients, people
+from tests.federated.patients import NET, PARTIES, QUICK, patients, people
 
 
 def test_no_id_no_value_and_no_answer_crosses_in_the_clear() -> None:
@@ -41,7 +42,7 @@ def test_no_id_no_value_and_no_answer_crosses_in_the_clear() -> None:
     renamed = [replace(each, ids=tuple(named[i] for i in each.ids)) for each in (owner, *parties)]
     hosts = {each.name: recorded(each.name, Party(each).answer) for each in renamed[1:]}
     jobs = {p.name: PartyJob(tuple((c.name, c.kind) for c in p.schema.columns), 2, NET) for p in parties}
-    links = Links("owner", hosts)
+    links = Links("owner", Near(hosts))
     trained = Owner(renamed[0], answers, links, jobs).train(
         NET, Schedule(epochs=2, patience=0), metric="rmse", context=Context()
     )
@@ -99,21 +100,6 @@ def test_a_policy_that_names_the_columns_and_the_way_takes_part() -> None:
     columns = frozenset(column for party in PARTIES.values() for column in party)
     policy = Policy(columns=columns, strategies=frozenset({"vertical"}), most_rounds=3)
     assert replace(QUICK, policy=policy).fit(patients().fold, Context()).epochs == 3
-
-
-@pytest.mark.parametrize("wrong", [np.full((32, 4), np.nan, np.float32), np.ones((32, 5), np.float32)])
-def test_embeddings_that_are_none_name_their_party(wrong: np.ndarray) -> None:
-    def spoiled(name: str, link: Link) -> Link:
-        def answered(request: bytes) -> bytes:
-            told = Message.from_bytes(link(request))
-            if name == "clinic" and told.kind == "embedding":
-                told = replace(told, groups={"embedding": {"rows": wrong}})
-            return told.to_bytes()
-
-        return answered
-
-    with pytest.raises(VerticalError, match="party 'clinic' told embeddings that are not finite, or of another shape"):
-        federation(patients().fold, wrapped=spoiled)
 
 
 def test_a_party_takes_no_gradient_but_that_of_what_it_told_last() -> None:
