@@ -1,14 +1,16 @@
 """Where a silo's net learns: its rows as tensors, one round of training, and what stays there from round to round."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cluster.wire import Arrays, Facts
+from federated.engine import Engine, engine, moments, optimizer, recall
 from federated.job import Job, LocalPlan
+from federated.local_steps import LocalSteps, shuffled
+from federated.net_weights import put, taken, travelling
 from federated.preparation import Preparation
 from framework.data.frame import Frame
 
@@ -44,6 +46,7 @@ class Bench:
         """net: of the job; silos of one process share it, since each loads its weights before it begins."""
         encoder = preparation.encoder
         self.silo, self.job, self.net = silo, job, net
+        self._parts = travelling(net)
         self.loss = encoder.loss(job.metric)
         self.train, self.valid = encoder.rows(train), encoder.rows(valid)
         self.kept: dict[str, Arrays] = {}
@@ -83,9 +86,9 @@ class Bench:
         best, kept = before, None
         plan = replace(self.job.plan, optimizer="adamw", rate=rate, batch=FINE_BATCH)
         self.load(start)
-        engine = self.engine(list(self.net.parameters()), plan)
+        made = engine(self.net, plan)
         for epoch in range(epochs):
-            self._learn(1, 0.0, start, None, "", salt=epoch, engine=engine, plan=plan)
+            self._learn(1, 0.0, start, None, "", salt=epoch, made=made, plan=plan)
             weights = self.weights()
             losses = self._losses(weights, self.valid)
             if losses.mean() < best.mean():
@@ -104,10 +107,10 @@ class Bench:
 
     def weights(self) -> Arrays:
         """A copy of what travels: parameters, and the running figures of batch norms."""
-        return {name: part.detach().numpy().copy() for name, part in travelling(self.net)}
+        return taken(self._parts)
 
     def load(self, weights: Arrays) -> None:
-        load(self.net, weights)
+        put(self._parts, weights)
 
     def norms(self) -> list[str]:
         """The names of the weights of layers that normalise. Raises ValueError for a net that has none."""
@@ -115,7 +118,7 @@ class Bench:
 
         kinds = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.LayerNorm, torch.nn.GroupNorm)
         owners = [name for name, module in self.net.named_modules() if isinstance(module, kinds)]
-        found = [name for name, _ in travelling(self.net) if name.rpartition(".")[0] in owners]
+        found = [name for name, _ in self._parts if name.rpartition(".")[0] in owners]
         if not found:
             raise ValueError(f"the net {self.job.net!r} has no layer that normalises; FedBN is then FedAvg")
         return found
@@ -129,81 +132,39 @@ class Bench:
         memory: str,
         *,
         salt: int = 0,
-        engine: Any = None,
+        made: Engine | None = None,
         plan: LocalPlan | None = None,
     ) -> int:
-        """The steps made. memory: whose moments of the optimizer are kept, where they are. engine, plan: others than
-        the job's."""
+        """The steps made. memory: whose moments of the optimizer are kept, where they are. made, plan: an engine and
+        settings other than the job's."""
         import torch
 
         if self.private is not None:
             return self.private.learn(self, epochs, pull=pull, towards=towards)
         plan = plan or self.job.plan
-        named = dict(self.net.named_parameters())
-        anchors = {name: torch.from_numpy(np.array(towards[name])) for name in named} if pull else {}
-        added = {name: torch.from_numpy(np.asarray(along[name], dtype=np.float32)) for name in named} if along else {}
-        engine = engine or self.engine(list(named.values()))
+        mover = made or engine(self.net, plan)
         if plan.keep and memory:
-            self._recall(engine, named, memory)
+            recall(mover, self.net, self._kept_of(memory))
+        steps = LocalSteps(self.net, self.loss, mover, clip=plan.clip, pull=pull, towards=towards, along=along)
         seed = self._seed(memory, salt)
-        order, steps = np.random.default_rng(seed), 0
+        order, count = np.random.default_rng(seed), 0
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # manual_seed looks for devices too, as long as a third of a step
             self.net.train()
             for _ in range(epochs):
-                for places in self._batches(order, plan.batch):
-                    part = self.train.take(places)
-                    engine.zero_grad(set_to_none=True)
-                    error = (self.loss(self.net(part.inputs), part.answers) * part.weights).sum() / part.weights.sum()
-                    error.backward()
-                    if plan.clip:
-                        torch.nn.utils.clip_grad_norm_(list(named.values()), plan.clip)
-                    for name, parameter in named.items():
-                        if parameter.grad is None:
-                            continue
-                        if pull:
-                            parameter.grad.add_(parameter.detach() - anchors[name], alpha=pull)
-                        if added:
-                            parameter.grad.add_(added[name])
-                    engine.step()
-                    steps += 1
+                count += steps.make(shuffled(self.net, self.train, order, plan.batch))
         if plan.keep and memory:
-            self._remember(engine, named, memory)
-        return steps
+            told = moments(mover, self.net)
+            self.kept |= {f"{memory}: {key}": {**self.kept.get(f"{memory}: {key}", {}), **told[key]} for key in told}
+        return count
 
-    def _batches(self, order: np.random.Generator, batch: int) -> "Iterator[torch.Tensor]":
-        import torch
+    def _kept_of(self, memory: str) -> dict[str, Arrays]:
+        begin = f"{memory}: "
+        return {kind.removeprefix(begin): arrays for kind, arrays in self.kept.items() if kind.startswith(begin)}
 
-        places = torch.from_numpy(order.permutation(len(self.train)))
-        return iter(places.split(batch))
-
-    def engine(self, parameters: "list[torch.nn.Parameter]", plan: LocalPlan | None = None) -> Any:
-        """The plan's optimizer of these, fresh; the job's plan by default."""
-        import torch
-
-        plan = plan or self.job.plan
-        if plan.optimizer == "sgd":
-            return torch.optim.SGD(parameters, lr=plan.rate, weight_decay=plan.weight_decay)
-        from framework.training.optimizer import groups
-
-        return torch.optim.AdamW(groups(self.net, plan.weight_decay), lr=plan.rate)
-
-    def _recall(self, engine: Any, named: "dict[str, torch.nn.Parameter]", memory: str) -> None:
-        import torch
-
-        for kind, arrays in self.kept.items():
-            whose, _, key = kind.partition(": ")
-            if whose == memory and key:
-                for name, array in arrays.items():
-                    engine.state[named[name]][key] = torch.from_numpy(np.array(array))
-
-    def _remember(self, engine: Any, named: "dict[str, torch.nn.Parameter]", memory: str) -> None:
-        for name, parameter in named.items():
-            for key, value in engine.state.get(parameter, {}).items():
-                self.kept[f"{memory}: {key}"] = {
-                    **self.kept.get(f"{memory}: {key}", {}),
-                    name: value.numpy().copy(),
-                }
+    def engine(self, parameters: "list[torch.nn.Parameter]") -> Any:
+        """The plan's optimizer of these, fresh, as torch has it."""
+        return optimizer(self.net, parameters, self.job.plan)
 
     def _mean_loss(self, weights: Arrays, rows: "Rows") -> float:
         if not len(rows):
@@ -226,28 +187,3 @@ class Bench:
     def _seed(self, memory: str, salt: int) -> int:
         told = f"{self.job.seed}|{self.silo}|{self.round}|{memory}|{salt}"
         return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6], "big")
-
-
-def travelling(net: "torch.nn.Module") -> "list[tuple[str, torch.Tensor]]":
-    """The parts of a net that silos learn and exchange: parameters, and the running figures of batch norms."""
-    running = [(name, part) for name, part in net.named_buffers() if name.endswith(("running_mean", "running_var"))]
-    return [*net.named_parameters(), *running]
-
-
-def load(net: "torch.nn.Module", weights: Arrays) -> None:
-    """Puts these weights into the net. Raises KeyError when one is missing."""
-    import torch
-
-    with torch.no_grad():
-        for name, part in travelling(net):
-            part.copy_(torch.from_numpy(np.array(weights[name])))
-
-
-def fresh(job: Job, preparation: Preparation, seed: int) -> Arrays:
-    """The weights that a net begins with, drawn by a seed."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = preparation.net(job)
-    return {name: part.detach().numpy().copy() for name, part in travelling(net)}

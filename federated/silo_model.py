@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cluster.wire import Arrays, Facts
-from federated.bench import load
+from federated.net_weights import load
 from framework.contenders.net_rows import NetRows
 
 if TYPE_CHECKING:

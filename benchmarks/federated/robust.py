@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from federated.bench import load as put
 from federated.channel import Direct, Ticket
 from federated.dealt import deal
 from federated.federated_average import FederatedAverage
 from federated.message import Message
+from federated.net_weights import load as put
 from federated.policy import Policy
 from federated.rounds import Coordinator, Terms
 from federated.source import Held

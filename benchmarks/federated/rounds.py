@@ -27,11 +27,11 @@ from cluster.build import blueprint
 from cluster.connect import connect
 from cluster.wire import Arrays
 from federated.agreement import Agreement
-from federated.bench import fresh
 from federated.channel import Direct
 from federated.dealt import deal
 from federated.exchange import Exchange
 from federated.job import Job
+from federated.net_weights import fresh
 from federated.preparation import Preparation
 from federated.source import Held
 from framework.data.load import load
@@ -126,7 +126,7 @@ def shape_of(name: str, first: Arrays) -> tuple[int, ...]:
 def behind_columns(preparation: Preparation, job: Job, inputs: Any) -> np.ndarray:
     """Numbers standardised and softly clipped, as our net does with no weight: peers are given them so."""
     net = build(job.net, cards=preparation.encoder.cards, outputs=1, **job.shape).learn(preparation.quantiles)
-    z, _, _ = net.trunk.embedded.columns(inputs)
+    z, _, _ = net.columns(inputs)
     return np.ascontiguousarray(z.numpy())
 
 

@@ -1,5 +1,6 @@
 """The columns of a table on their way into a net: numbers standardised, categories as places in one table."""
 
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -8,6 +9,27 @@ from torch import nn
 
 SOFT = 3.0  # standard deviations that a number approaches and never passes
 FARTHEST = 1e6  # standard deviations; infinity is held here before it is clipped
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Rows as `Columns` tells them, kept so that they pass it once and not in every step. What a net takes of rows it
+    takes of these too.
+
+    numbers, gaps: shape (rows, numbers); places: shape (rows, categories).
+    """
+
+    numbers: torch.Tensor
+    gaps: torch.Tensor
+    places: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def split(self, rows: int) -> "list[Placed]":
+        """In blocks of so many rows, as a tensor is split."""
+        parts = (part.split(rows) for part in (self.numbers, self.gaps, self.places))
+        return [Placed(*each) for each in zip(*parts, strict=True)]
 
 
 class Columns(nn.Module):  # type: ignore[misc]
@@ -46,11 +68,17 @@ class Columns(nn.Module):  # type: ignore[misc]
             self.spread[place] = float((high - low) / 1.35 or known.std() or 1.0)
         return self
 
-    def forward(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def placed(self, rows: torch.Tensor) -> Placed:
+        """Shape (rows, columns) → the same rows, for the net in their stead, until it is made to `learn` anew."""
+        return Placed(*self(rows))
+
+    def forward(self, rows: torch.Tensor | Placed) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Shape (rows, columns) → numbers and gaps, both shape (rows, numbers), and places, shape (rows, categories).
 
         numbers: softly clipped, 0 in a gap. gaps: 1.0 or 0.0. places: int64.
         """
+        if isinstance(rows, Placed):
+            return rows.numbers, rows.gaps, rows.places
         z, gaps = self.standardised(rows)
         return z / torch.sqrt(1 + (z / SOFT) ** 2), gaps, self.starts + self.known(rows) + 1
 

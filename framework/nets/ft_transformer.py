@@ -120,9 +120,14 @@ class FTTransformer(nn.Module):  # type: ignore[misc]
         )
         self.head = nn.Sequential(nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, outputs))
 
+    @property
+    def columns(self) -> Columns:
+        """What standardises the rows, without a weight."""
+        return self.tokens.columns
+
     def learn(self, sample: np.ndarray) -> Self:
         """Fills the buffers that standardise from training rows, shape (rows, columns). Returns itself."""
-        self.tokens.columns.learn(sample)
+        self.columns.learn(sample)
         return self
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from framework.nets.columns import Columns
 from framework.nets.embedded import Embedded, Numbers
 
 
@@ -48,6 +49,11 @@ class MLP(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.trunk = Trunk(cards, size=size, width=width, layers=layers, dropout=dropout, numbers=numbers)
         self.head = nn.Linear(width, outputs)
+
+    @property
+    def columns(self) -> Columns:
+        """What standardises the rows, without a weight."""
+        return self.trunk.embedded.columns
 
     def learn(self, sample: np.ndarray) -> Self:
         """Fills the buffers that standardise from training rows, shape (rows, columns). Returns itself."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from framework.nets.columns import Columns
 from framework.nets.embedded import Embedded, Numbers
 
 Adapters = Literal["full", "mini"]
@@ -87,6 +88,11 @@ class TabM(nn.Module):  # type: ignore[misc]
         bound = width**-0.5
         self.heads = nn.Parameter(torch.empty(members, width, outputs).uniform_(-bound, bound))
         self.offsets = nn.Parameter(torch.empty(members, outputs).uniform_(-bound, bound))
+
+    @property
+    def columns(self) -> Columns:
+        """What standardises the rows, without a weight."""
+        return self.embedded.columns
 
     def learn(self, sample: np.ndarray) -> Self:
         """Fills the buffers that standardise from training rows, shape (rows, columns). Returns itself."""

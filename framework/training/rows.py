@@ -24,6 +24,11 @@ class Rows:
     def to(self, device: "torch.device") -> "Rows":
         return Rows(self.inputs.to(device), self.answers.to(device), self.weights.to(device))
 
+    def split(self, rows: int) -> "list[Rows]":
+        """In blocks of so many rows; the last one has those that are left."""
+        parts = (self.inputs.split(rows), self.answers.split(rows), self.weights.split(rows))
+        return [Rows(*each) for each in zip(*parts, strict=True)]
+
     def pieces(self, count: int) -> "list[Rows]":
         """As many equal parts, or fewer where there are fewer rows."""
         parts = (self.inputs.chunk(count), self.answers.chunk(count), self.weights.chunk(count))

@@ -7,11 +7,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from federated.bench import Bench, fresh
+from federated.bench import Bench
 from federated.channel import Direct
 from federated.federated_average import FederatedAverage
 from federated.job import Job
 from federated.message import Message
+from federated.net_weights import fresh
 from federated.preparation import Preparation
 from federated.rounds import Coordinator, Outcome, Terms
 from federated.silo import Silo

@@ -154,6 +154,18 @@ def test_columns_are_standardised_clipped_and_numbered() -> None:
     assert columns.places == 5 + 10
 
 
+@each
+def test_rows_that_have_passed_the_columns_are_answered_as_they_were_before(name: str) -> None:
+    rows = torch.from_numpy(table())
+    net = made(name).eval()
+    placed = net.columns.placed(rows)
+    assert len(placed) == len(rows)
+    assert torch.equal(net(placed), net(rows))
+    parts = placed.split(64)
+    assert [len(part) for part in parts] == [64, 64, 64, 8]
+    torch.testing.assert_close(torch.cat([net(part) for part in parts]), net(rows))
+
+
 def test_members_differ_and_mini_shares_more() -> None:
     rows = torch.from_numpy(table())
     for adapters in ("full", "mini"):
