@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from federated.exchange import Exchange, FederationError
-from federated.job import AnyJob
+from federated.job import AnyJob, is_secure
 from federated.message import Message
 from federated.preparation import Preparation, numbers_of, prepare, schema_of
 from federated.privacy.levels import RecordLevel
 from federated.privacy.noisy_statistics import cleaned, closer, first_edges, moments_from
 from federated.privacy.plan import PASSES, planned
+from federated.secure_aggregation.identity import Registry
 from federated.statistics import Moments, disagreeing, edges_of, join_categories, join_moments
+from federated.summed_agreement import SummedAgreement
 from framework.contenders.native import Native
 from framework.data.schema import Schema
 
@@ -24,11 +26,14 @@ class Agreement:
     def __init__(self, exchange: Exchange, job: AnyJob, *, quorum: int, units: bool) -> None:
         self.exchange, self.job, self.quorum, self.units = exchange, job, quorum, units
 
-    def reach(self) -> tuple[Preparation, dict[str, int]]:
+    def reach(self, registry: Registry | None = None) -> tuple[Preparation, dict[str, int]]:
         """What nets need to know of the columns, and the rows of each silo that takes part.
 
-        Raises FederationError when too few silos join.
+        registry: of the silos of a secure job. Its moments and histograms are summed under masks, so that no silo's
+        units can be looked at; names of categories are told as they are.
+        Raises FederationError when too few silos join, or stay in a sum.
         """
+        run = secrets.token_hex(8)
         asked = Message("join", facts={"job": self.job.to_facts()})
         joined = self.exchange.ask(asked, self.exchange.channel.silos, expected="joined")
         rows = {silo: int(answer.facts["rows"]) for silo, answer in sorted(joined.items())}
@@ -39,6 +44,10 @@ class Agreement:
             if self._noisy:
                 agreed = self._measure_noisily(schema, rows)
                 break
+            if is_secure(self.job):
+                summed = SummedAgreement(self.exchange, registry or {}, rows, run, quorum=self.quorum)
+                agreed = prepare(schema, *summed.measure(schema))
+                break
             moments, histograms = self._measure(schema, rows)
             others = self._other_units(schema, moments, histograms) if self.units else {}
             if not others:
@@ -48,7 +57,7 @@ class Agreement:
                 self.exchange.refused[silo] = why
                 self.exchange.note(0, silo, "refused", why)
             rows = {silo: count for silo, count in rows.items() if silo not in others}
-        preparation = replace(agreed, run=secrets.token_hex(8))
+        preparation = replace(agreed, run=run)
         facts, groups = preparation.to_message()
         ready = self._ask(Message("prepare", facts=facts, groups=groups), rows, expected="ready")
         return preparation, {silo: count for silo, count in rows.items() if silo in ready}

@@ -50,7 +50,7 @@ class FederatedAverage:
 
     shape: of the net, as pairs; None: as `SHAPES` has it. rounds, patience: at most, and without gain on the silos' own
     validation rows.
-    secure: secure aggregation: the coordinator learns sums of updates and of scores, and no silo's own; three silos or
+    secure: secure aggregation: the coordinator learns sums of statistics, updates and scores, no silo's own; three or
     more have to stay in a round. Weights fitted to single silos stay with them then, and all are answered by the common
     ones. Strategies that look at single updates are refused.
     privacy: differential privacy of the silos' rows (`RecordLevel`) or of silos as a whole (`SiloLevel`); no validation

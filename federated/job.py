@@ -43,6 +43,11 @@ class AnyJob(Protocol):
         ...
 
 
+def is_secure(job: AnyJob) -> bool:
+    """Whether silos add up what they tell under masks, so that no sum is seen but that of all."""
+    return bool(getattr(job, "secure", False))
+
+
 @dataclass(frozen=True)
 class LocalPlan:
     """How a silo trains between two exchanges.

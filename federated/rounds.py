@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -11,17 +11,18 @@ import numpy as np
 
 from cluster.wire import Arrays
 from federated.agreement import Agreement
-from federated.bench import fresh
 from federated.channel import SigningChannel
 from federated.checkpoint import Checkpoint, State
 from federated.dealt import able
 from federated.exchange import Exchange, FederationError, Happening
 from federated.job import Job
 from federated.message import Message
+from federated.net_weights import fresh
 from federated.preparation import Preparation
 from federated.privacy.plan import rounds_within
 from federated.secure_aggregation.contribution import Contribution
 from federated.secure_aggregation.secure_sum import SecureSum
+from federated.secure_aggregation.summable import likes_of, update_of
 from federated.source import Held
 from federated.strategies import Server
 from federated.update import SiloError, Update
@@ -108,7 +109,7 @@ class Coordinator:
         """
         if not self._resume():
             agreed = Agreement(self._exchange, self._job, quorum=self._terms.quorum, units=self._terms.units)
-            self._preparation, self._rows = agreed.reach()
+            self._preparation, self._rows = agreed.reach(self._registry)
             self._server = self._job.strategy.start(self._fresh)
             self._checkpoint()
         self._exchange.preparation = self._preparation
@@ -128,13 +129,13 @@ class Coordinator:
         number = self._done + 1
         server = self._held()
         asked = Message("train", round=number, groups=self._job.strategy.send(server))
-        updates = [self._summed(asked, server)] if self._job.secure else self._single(asked, server)
+        updates, refused = ([self._summed(asked, server)], 0) if self._job.secure else self._single(asked, server)
         self._look()
-        self._server = self._job.strategy.combine(server, updates)
+        self._server = self._job.strategy.combine(replace(server, refused=refused), updates)
         self._done = number
 
-    def _single(self, asked: Message, server: Server) -> list[Update]:
-        """Each silo's own update."""
+    def _single(self, asked: Message, server: Server) -> tuple[list[Update], int]:
+        """Each silo's own update, and how many were refused."""
         number, updates = asked.round, []
         answers = self._exchange.ask(asked, list(self._rows), expected="update")
         for silo in sorted(answers):
@@ -150,19 +151,20 @@ class Coordinator:
             self._heard(silo, answers[silo])
             updates.append(update)
         self._exchange.check_quorum(len(updates), self._terms.quorum, number)
-        return updates
+        return updates, len(answers) - len(updates)
 
     def _summed(self, asked: Message, server: Server) -> Update:
         """The mean of the silos' updates, of which none is seen: one update for all of them."""
-        mean, silos = self._sum(asked, server.weights)
+        mean, silos = self._sum(asked, *likes_of(self._job.strategy, server.weights))
         self._exchange.check_quorum(len(silos), self._terms.quorum, asked.round)
-        update = Update(f"the sum of {len(silos)}", mean.rows, 1, {"delta": mean.delta})
+        update = update_of(self._job.strategy, mean, len(silos))
         update.check(server.weights)
         return update
 
-    def _sum(self, asked: Message, like: Arrays) -> tuple[Contribution, list[str]]:
+    def _sum(self, asked: Message, like: Arrays, alike: Arrays | None = None) -> tuple[Contribution, list[str]]:
         assert self._preparation is not None  # agreed on before
-        mean, silos = SecureSum(self._exchange, self._registry, self._rows, self._preparation.run).ask(asked, like)
+        summing = SecureSum(self._exchange, self._registry, self._rows, self._preparation.run)
+        mean, silos = summing.ask(asked, like, alike)
         if mean.valid_rows > 0:
             self._losses = {SUM: (mean.loss, mean.valid_rows)}
         return mean, silos

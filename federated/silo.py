@@ -10,21 +10,24 @@ import pandas as pd
 
 from cluster.wire import Arrays, Facts
 from federated.audit import Audit
-from federated.bench import Bench, travelling
-from federated.job import AnyJob, Job
+from federated.bench import Bench
+from federated.job import AnyJob, Job, is_secure
 from federated.message import Message
+from federated.net_weights import travelling
 from federated.policy import PolicyError
 from federated.preparation import Preparation, measured, numbers_of
 from federated.privacy.guard import Guard
 from federated.privacy.levels import RecordLevel
-from federated.secure_aggregation.contribution import Contribution, limited
+from federated.secure_aggregation.contribution import Contribution
+from federated.secure_aggregation.figures import Figures
 from federated.secure_aggregation.identity import Identity
 from federated.secure_aggregation.member import Member, without_rules
 from federated.secure_aggregation.participant import WithdrawnError
-from federated.secure_aggregation.summable import bound
+from federated.secure_aggregation.summable import likes_of, summed_of
 from federated.source import Source, SourceError
 from federated.statistics import Moments, categories_of, edges_of, histogram_of, moments_of
 from federated.strategies import StrategyError
+from federated.summed_statistics import power_sums_of, wide_edges
 from framework.contenders.native import Native
 from framework.data.schema import Schema
 from framework.privacy.accountant import PrivacyError
@@ -37,8 +40,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUDIT, KEPT = "audit.jsonl", "kept.bin"
-SUMMING = frozenset({"share", "mask", "consent", "unmask"})  # what follows "train" and "evaluate" in a secure job
-QUESTIONS = SUMMING | {"join", "categories", "moments", "histograms", "prepare", "train", "evaluate", "personal"}
+STATISTICS = frozenset({"moments", "histograms"})
+SUMMING = frozenset({"share", "mask", "consent", "unmask"})  # what follows a question whose answers are summed
+QUESTIONS = SUMMING | STATISTICS | {"join", "cells", "categories", "prepare", "train", "evaluate", "personal"}
 Told = tuple[str, Facts, dict[str, Arrays]]  # kind, facts, groups
 
 
@@ -72,6 +76,7 @@ class Silo:
         self._rows: Frame | None = None  # to learn from
         self._stopping: Frame | None = None  # to stop by
         self._encoder: Native | None = None
+        self._summed: dict[str, tuple[int, ...]] | None = None  # the shape of the statistics that are being summed
         self._bench: Bench | None = None
         self._guard: Guard | None = None  # of jobs with record-level privacy
         self._before: dict[str, Arrays] = {}
@@ -87,7 +92,7 @@ class Silo:
                 raise UnknownQuestionError(asked.kind)
             kind, facts, groups = getattr(self, f"_{asked.kind}")(asked)
             told = Message(kind, self._source.name, asked.round, facts, groups)
-            told.check_leaving(self._shapes(), secure=self._bench is not None and self._bench.job.secure)
+            told.check_leaving(self._shapes(), secure=self._hides(kind))
         except WithdrawnError as error:
             log.warning("round %d: %s", asked.round, error)
             told = Message("withdrawn", self._source.name, asked.round, {"reason": str(error)})
@@ -121,7 +126,16 @@ class Silo:
         if self._guard is not None and self._guard.covers_statistics:
             return "categories", {"counts": self._guard.categories(columns, asked), "others": {}}, {}
         counts, others = categories_of(columns, self._least)
+        if is_secure(job):  # names cannot be summed under masks; how many rows have them stays here
+            return "categories", {"counts": {n: dict.fromkeys(held, 0) for n, held in counts.items()}, "others": {}}, {}
         return "categories", {"counts": counts, "others": others}, {}
+
+    def _cells(self, asked: Message) -> Told:
+        """About where the values lie, in the sum of all silos."""
+        job, train = self._asked_for()
+        self._encoder = Native(Schema.from_json(asked.facts["schema"]))
+        matrix = measured(self._encoder, train.X, train.y, job.labels)
+        return self._add_statistics(asked, histogram_of(matrix, wide_edges(matrix.shape[1]), self._least))
 
     def _moments(self, asked: Message) -> Told:
         job, train = self._asked_for()
@@ -130,6 +144,8 @@ class Silo:
         if self._guard is not None and self._guard.covers_statistics:
             noisy = self._guard.counts(matrix, asked, measured=numbers_of(self._encoder, job.labels))
             return "moments", {}, {"moments": {"counts": noisy}}
+        if is_secure(job):
+            return self._add_statistics(asked, power_sums_of(matrix, asked.groups["place"]["place"], self._least))
         return "moments", {}, {"moments": moments_of(matrix, self._least).to_arrays()}
 
     def _histograms(self, asked: Message) -> Told:
@@ -141,15 +157,22 @@ class Silo:
             noisy = self._guard.counts(matrix, asked, measured=numbers_of(self._encoder, job.labels))
             return "histograms", {}, {"histograms": {"counts": noisy}}
         moments = Moments.from_arrays(asked.groups["moments"])
-        edges = edges_of(moments.mean, moments.deviation)
-        return "histograms", {}, {"histograms": {"counts": histogram_of(matrix, edges, self._least)}}
+        counts = histogram_of(matrix, edges_of(moments.mean, moments.deviation), self._least)
+        if is_secure(job):
+            return self._add_statistics(asked, counts)
+        return "histograms", {}, {"histograms": {"counts": counts}}
+
+    def _add_statistics(self, asked: Message, figures: np.ndarray) -> Told:
+        """The first word of a sum over rows, before anything is prepared."""
+        self._summed = {"figures": figures.shape}
+        return self._summing().begin(asked, str(asked.facts["run"]), Figures(figures.astype(np.float64).ravel()))
 
     def _prepare(self, asked: Message) -> Told:
         """Takes what all silos have agreed of the columns, and goes on with what a predecessor kept."""
         job, train = self._job, self._rows
         if job is None or train is None:
             raise NotReadyError
-        preparation = Preparation.from_message(asked.facts, asked.groups)
+        preparation, self._summed = Preparation.from_message(asked.facts, asked.groups), None
         net = _net(asked.to_bytes(), Message("job", facts=job.to_facts()).to_bytes())
         assert self._stopping is not None  # opened with the others
         kept = self._bench.kept if self._bench is not None and self._run == preparation.run else None
@@ -172,7 +195,8 @@ class Silo:
         self._keep()
         rows = float(len(bench.train) if bench.private else bench.train.weights.double().sum())
         if bench.job.secure:
-            return self._add(asked, Contribution.of(facts, limited(work.groups["delta"], bound(strategy)), rows))
+            delta, alike = summed_of(strategy, work.groups, work.steps)
+            return self._add(asked, Contribution.of(facts, delta, rows, alike))
         return "update", {"rows": rows, "steps": work.steps, **facts, **work.facts}, work.groups
 
     def _evaluate(self, asked: Message) -> Told:
@@ -238,10 +262,19 @@ class Silo:
     def _least(self) -> int:
         return self._source.policy.minimum_count
 
+    def _hides(self, kind: str) -> bool:
+        """Whether no message of this kind may tell of this silo alone: its job is secure, and no noise covers it."""
+        noisy = kind in STATISTICS and self._guard is not None and self._guard.covers_statistics
+        return self._job is not None and self._job.secure and not noisy
+
     def _shapes(self) -> dict[str, tuple[int, ...]] | None:
-        if self._bench is None:
-            return None
-        return {name: tuple(part.shape) for name, part in travelling(self._bench.net)}
+        if self._summed is not None or self._bench is None:
+            return self._summed
+        shapes = {name: tuple(part.shape) for name, part in travelling(self._bench.net)}
+        if not self._bench.job.secure:
+            return shapes
+        like, alike = likes_of(self._bench.job.strategy, {name: np.empty(shape) for name, shape in shapes.items()})
+        return {name: array.shape for name, array in (*like.items(), *((f"alike {n}", a) for n, a in alike.items()))}
 
     def _keep(self) -> None:
         """Writes what stays in the silo between rounds, before and after this one: whole, or as it was."""

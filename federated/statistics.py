@@ -69,12 +69,13 @@ def edges_of(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 
 
 def histogram_of(matrix: np.ndarray, edges: np.ndarray, least: int = 1) -> np.ndarray:
-    """How many values of each column lie in each cell, int64, shape (columns, CELLS).
+    """How many values of each column lie in each cell, int64, shape (columns, cells). edges: (columns, cells + 1).
 
     With least > 1 the sorted values are taken in stretches of at least so many, each told at the cell of its mean
     (microaggregation: Domingo-Ferrer, Mateo-Sanz 2002). A column with fewer values tells nothing.
     """
-    counts = np.zeros((matrix.shape[1], CELLS), dtype=np.int64)
+    last = edges.shape[1] - 2
+    counts = np.zeros((matrix.shape[1], last + 1), dtype=np.int64)
     for place, column in enumerate(matrix.T):
         values = np.sort(column[np.isfinite(column)])
         if len(values) < max(least, 1):
@@ -82,7 +83,7 @@ def histogram_of(matrix: np.ndarray, edges: np.ndarray, least: int = 1) -> np.nd
         stretches = np.array_split(values, len(values) // least) if least > 1 else [values]
         told = np.array([part.mean() for part in stretches]) if least > 1 else values
         weight = np.array([len(part) for part in stretches]) if least > 1 else np.ones(len(values), dtype=np.int64)
-        cells = np.clip(np.searchsorted(edges[place], told, side="right") - 1, 0, CELLS - 1)
+        cells = np.clip(np.searchsorted(edges[place], told, side="right") - 1, 0, last)
         np.add.at(counts[place], cells, weight)
     return counts
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from cluster.resources import Resources
 from federated.agreement import Agreement
-from federated.channel import Channel, Direct, end_hosts, start_hosts
-from federated.dealt import deal
+from federated.channel import Direct, SigningChannel, end_hosts, start_hosts
+from federated.dealt import able, deal
 from federated.exchange import Exchange
 from federated.linear.job import LinearJob
 from federated.linear.model import LinearModel
@@ -15,6 +15,7 @@ from federated.linear.silo import LinearSilo
 from federated.linear.solution import Setting, Solving
 from federated.policy import USUAL, Policy
 from federated.rounds import Terms
+from federated.secure_aggregation.identity import found
 from framework.contender import Context, Model
 from framework.data.frame import Fold
 from framework.problem import Kind
@@ -30,8 +31,10 @@ class FederatedLinear:
     their sums is what the pooled rows give.
 
     Columns are scaled by what silos have agreed of them; silos below their policy's rows take no part, and what has
-    fewer rows in a silo than `minimum_count` is not in its sums. A silo's sums reach the coordinator as they are.
+    fewer rows in a silo than `minimum_count` is not in its sums.
 
+    secure: secure aggregation: the coordinator learns the total of the silos' sums, from the moments of their columns
+    on, and no silo's own; three silos or more have to stay in each. Else a silo's sums reach it as they are.
     strength: the ridge's penalty or the logistic regression's C; log_target: learns log y of a target above 0; bends:
     the effect of a number may bend. None: as the silos' rows to stop by choose, which see every candidate at once.
     steps: of Newton's method at most. hosts … round_seconds: as in `FederatedAverage`.
@@ -46,6 +49,7 @@ class FederatedLinear:
     round_seconds: float = 600.0
     policy: Policy = USUAL
     audit: str | None = None
+    secure: bool = False
     name: str = "federated linear"
     cpus: float = 1.0  # of each host
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "regression"})
@@ -60,33 +64,37 @@ class FederatedLinear:
         """Raises DealError where there are no silos, FederationError when too few of them answer."""
         sources = deal(fold, self.policy)
         quorum = Terms.among(sources, self.quorum).quorum
+        identities = found(able(sources)) if self.secure else {}
         job = self.job(fold, context.seed)
         audit = Path(self.audit) if self.audit else None
         actors: list[Any] = []
-        channel: Channel = Direct(sources, audit, kind=LinearSilo)
+        channel: SigningChannel = Direct(sources, audit, identities, kind=LinearSilo)
         if self.hosts:
             from cluster.connect import connect
 
             connect()
-            channel, actors = start_hosts(sources, hosts=self.hosts, folder=audit, cpus=self.cpus, kind=LinearSilo)
+            channel, actors = start_hosts(
+                sources, hosts=self.hosts, folder=audit, cpus=self.cpus, identities=identities, kind=LinearSilo
+            )
         try:
             exchange = Exchange(channel, self.round_seconds, context.deadline, job)
-            exchange.preparation, rows = Agreement(exchange, job, quorum=quorum, units=True).reach()
-            solving = Solving(exchange, job, exchange.preparation, rows, quorum)
+            agreement = Agreement(exchange, job, quorum=quorum, units=True)
+            exchange.preparation, rows = agreement.reach(channel.registry)
+            solving = Solving(exchange, job, exchange.preparation, rows, quorum, channel.registry)
             best = solving.best(self._settings(classified=bool(job.labels), choose=len(fold.valid) > 0))
         finally:
             end_hosts(actors)
         for happening in exchange.happenings:
             context.remark(f"{self.name}: {happening}")
         setting = best.setting
-        found = {"strength": setting.strength, "log_target": setting.logged, "bends": setting.bends}
-        return LinearModel(solving.design, best.beta, best.target, len(job.labels), found)
+        settled = {"strength": setting.strength, "log_target": setting.logged, "bends": setting.bends}
+        return LinearModel(solving.design, best.beta, best.target, len(job.labels), settled)
 
     def job(self, fold: Fold, seed: int) -> LinearJob:
         """What the silos are asked."""
         columns = tuple((column.name, column.kind) for column in fold.schema.columns if column.kind != "text")
         labels = tuple(str(label) for label in fold.classes)
-        return LinearJob(str(fold.problem.target), columns, labels, self.steps if labels else 1, seed)
+        return LinearJob(str(fold.problem.target), columns, labels, self.steps if labels else 1, seed, self.secure)
 
     def settled(self, model: Model) -> "FederatedLinear":
         return replace(self, **model.found) if isinstance(model, LinearModel) else self

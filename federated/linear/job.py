@@ -14,7 +14,8 @@ WAY = "Sums"
 class LinearJob:
     """columns: the features' names and kinds, in their order; labels: of two classes, none for a quantity.
 
-    rounds: sums at most, one for a quantity, one a step of Newton's method for classes.
+    rounds: sums at most, one for a quantity, one a step of Newton's method for classes. secure: no silo tells a sum of
+    its own, but a masked one.
     """
 
     target: str
@@ -22,13 +23,14 @@ class LinearJob:
     labels: tuple[str, ...]
     rounds: int
     seed: int = 0
+    secure: bool = False
 
     @property
     def ways(self) -> list[str]:
         return [WAY]
 
     def to_facts(self) -> Facts:
-        plain = {name: getattr(self, name) for name in ("target", "rounds", "seed")}
+        plain = {name: getattr(self, name) for name in ("target", "rounds", "seed", "secure")}
         return {**plain, "columns": [list(column) for column in self.columns], "labels": list(self.labels)}
 
     @classmethod

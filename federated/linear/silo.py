@@ -9,12 +9,20 @@ import numpy as np
 from cluster.wire import Arrays
 from federated.linear.design import Design
 from federated.linear.job import LinearJob
-from federated.linear.sums import Curve, Moments, hidden, log_loss
+from federated.linear.packing import (
+    Units,
+    curves_length,
+    moments_length,
+    pack_curves,
+    pack_moments,
+)
+from federated.linear.sums import Curve, Moments, hidden, log_loss, meetings
 from federated.message import Message
 from federated.policy import PolicyError
 from federated.preparation import Preparation
+from federated.secure_aggregation.figures import Figures
 from federated.secure_aggregation.identity import Identity
-from federated.silo import NotReadyError, Silo, Told
+from federated.silo import STATISTICS, SUMMING, NotReadyError, Silo, Told
 from federated.source import Source
 from framework.contenders.target import Target
 
@@ -29,6 +37,8 @@ class SumBench:
     def __init__(self, job: LinearJob, preparation: Preparation, train: "Frame", valid: "Frame", least: int) -> None:
         self.job, self.design = job, Design.learn(preparation)
         self.train, self.valid, self.least = train, valid, least
+        self.run = preparation.run
+        self.units = Units.of(preparation.target) if job.secure else Units()
 
     @cached_property
     def x(self) -> np.ndarray:
@@ -36,38 +46,43 @@ class SumBench:
         return hidden(self.design.matrix(self.train.X), self.design.parts, self.least)
 
     @cached_property
+    def rare(self) -> np.ndarray:
+        """Of which pairs of columns no sum is told, shape (width, width)."""
+        return meetings(self.x, self.design.parts, self.least)
+
+    @cached_property
     def weight(self) -> np.ndarray:
         return _weight(self.train)
 
     def moments(self) -> Arrays:
         """Of the answers and their logarithms, nan where one of them has none; and Σ w y² of both."""
-        y = self.train.y
-        logs = np.log(y) if (y > 0).all() else np.full(len(y), np.nan)
-        both = np.column_stack([y, logs])
+        both = self.units.told(self.train.y)
         square = (both**2 * self.weight[:, None]).sum(axis=0)
-        return {**Moments.of(self.x, both, self.weight).to_arrays(), "square": square}
+        return {**Moments.of(self.x, both, self.weight, self.rare).to_arrays(), "square": square}
 
     def curve(self, beta: np.ndarray) -> Arrays:
-        return Curve.of(self.x, self.train.y.astype(np.float64), self.weight, beta).to_arrays()
+        return Curve.of(self.x, self.train.y.astype(np.float64), self.weight, beta, self.rare).to_arrays()
 
     def losses(self, betas: list[np.ndarray], targets: list[dict[str, Any]]) -> Arrays:
-        """Of each model the sum over the rows to stop by: of log losses, or of squared errors in the answer's units."""
+        """Of each model the sum over the rows to stop by: of log losses, or of squared errors in the units of told
+        answers."""
         weight, X, y = _weight(self.valid), self.design.matrix(self.valid.X), self.valid.y
         told = []
         for place, beta in enumerate(betas):
             if self.job.labels:
                 error = log_loss(X @ beta, y.astype(np.float64))
             else:
-                error = (Target.from_json(targets[place]).back(X @ beta) - y) ** 2
+                error = ((Target.from_json(targets[place]).back(X @ beta) - y) / self.units.scale) ** 2
             told.append(float((weight * error).sum()))
         return {"loss": np.array(told), "weight": np.array([weight.sum()])}
 
 
 class LinearSilo(Silo):
     """As `Silo`, for jobs whose rounds are sums. A category, gap or bend that has fewer rows here than `minimum_count`
-    counts as none, and so where two of them meet in fewer; differences between sums are not looked at."""
+    counts as none; where two of them meet in fewer, the sum of that pair is told as it would be by chance. Differences
+    between sums are not looked at."""
 
-    questions: ClassVar = frozenset({"join", "categories", "moments", "histograms", "prepare", "sum", "curve", "judge"})
+    questions: ClassVar = SUMMING | STATISTICS | {"join", "cells", "categories", "prepare", "sum", "curve", "judge"}
 
     def __init__(self, source: Source, folder: Path | None = None, identity: Identity | None = None) -> None:
         super().__init__(source, folder, identity)
@@ -78,6 +93,8 @@ class LinearSilo(Silo):
         job = LinearJob.from_facts(asked.facts["job"])
         train, valid = self._source.rows(job)
         self._source.policy.check(job, silo=self._source.name, rows=len(train))
+        if job.secure and self._member is None:
+            raise PolicyError(f"silo {self._source.name!r} has no key to sign with, which secure aggregation needs.")
         self._opened, self._sums = (job, train, valid), None
         return "joined", {"rows": len(train)}, {}
 
@@ -89,20 +106,37 @@ class LinearSilo(Silo):
         return "ready", {}, {}
 
     def _sum(self, asked: Message) -> Told:
-        return "summed", {}, {"0": self._at_sums(asked).moments()}
+        bench = self._at_sums(asked)
+        if bench.job.secure:
+            return self._masked(asked, pack_moments(bench.moments()), moments_length(bench.design.width))
+        return "summed", {}, {"0": bench.moments()}
 
     def _curve(self, asked: Message) -> Told:
         """Of each model that is sent the loss and how it bends."""
         bench = self._at_sums(asked)
-        return "summed", {}, {name: bench.curve(beta) for name, beta in asked.groups["beta"].items()}
+        curves = {name: bench.curve(beta) for name, beta in asked.groups["beta"].items()}
+        if bench.job.secure:
+            length = curves_length(bench.design.width, len(curves))
+            return self._masked(asked, pack_curves(curves), length, losses=len(curves))
+        return "summed", {}, curves
 
     def _judge(self, asked: Message) -> Told:
         """How the models that are sent answer the rows to stop by; nothing where these are too few."""
         if self._sums is None:
             raise NotReadyError
-        if len(self._sums.valid) < max(1, self._least):
-            return "judged", {}, {}
-        return "judged", {}, {"losses": self._sums.losses(list(asked.groups["beta"].values()), asked.facts["targets"])}
+        betas = list(asked.groups["beta"].values())
+        few = len(self._sums.valid) < max(1, self._least)
+        told = {} if few else self._sums.losses(betas, asked.facts["targets"])
+        if self._sums.job.secure:
+            figures = np.zeros(len(betas) + 1) if few else np.concatenate([told["loss"], told["weight"]])
+            return self._masked(asked, figures, len(betas) + 1, losses=len(betas))
+        return "judged", {}, {} if few else {"losses": told}
+
+    def _masked(self, asked: Message, figures: np.ndarray, length: int, *, losses: int = 0) -> Told:
+        """The first word of a sum in which this silo's part is hidden. losses: as `Figures` has them."""
+        assert self._sums is not None  # what the figures are of
+        self._summed = {"sums": (length,)}
+        return self._summing().begin(asked, self._sums.run, Figures(figures, losses))
 
     def _at_sums(self, asked: Message) -> SumBench:
         """Raises PolicyError for more sums than the silo has joined for."""
@@ -120,9 +154,12 @@ class LinearSilo(Silo):
             raise NotReadyError
         return self._opened[0], self._opened[1]
 
+    def _hides(self, kind: str) -> bool:
+        return self._opened is not None and self._opened[0].secure
+
     def _shapes(self) -> dict[str, tuple[int, ...]] | None:
-        if self._sums is None:
-            return None
+        if self._sums is None or self._sums.job.secure:
+            return self._summed
         width = self._sums.design.width
         square, line = (width, width), (width,)
         sums = {"gram": square, "cross": (width, 2), "weight": (1,), "square": (2,)}

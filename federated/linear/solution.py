@@ -9,11 +9,14 @@ from cluster.wire import Arrays
 from federated.exchange import Exchange
 from federated.linear.design import Design
 from federated.linear.job import LinearJob
-from federated.linear.sums import Descent, added, ridge
+from federated.linear.masked_sums import MaskedSums
+from federated.linear.sums import Descent, added, definite, ridge
 from federated.message import Message
 from federated.preparation import Preparation
+from federated.secure_aggregation.identity import Registry
 from framework.contenders.target import Target
 
+NEAR, ROUNDED = 1e-10, 1e-7  # the longest part of Newton's last step, of sums as they are and of rounded ones
 REACH = 4.0  # standard deviations of log answers, beyond which none is told
 
 
@@ -36,14 +39,25 @@ class Solution:
 
 
 class Solving:
-    """rows: silo → its rows, of those that take part; quorum: of them must answer each time."""
+    """rows: silo → its rows, of those that take part; quorum: of them must answer each time. registry: of the silos of
+    a secure job."""
 
     def __init__(
-        self, exchange: Exchange, job: LinearJob, preparation: Preparation, rows: Mapping[str, int], quorum: int
+        self,
+        exchange: Exchange,
+        job: LinearJob,
+        preparation: Preparation,
+        rows: Mapping[str, int],
+        quorum: int,
+        registry: Registry | None = None,
     ) -> None:
         self.exchange, self.job, self.preparation = exchange, job, preparation
         self.silos, self.quorum = list(rows), quorum
         self.design = Design.learn(preparation)
+        self.masked: MaskedSums | None = None
+        if job.secure:
+            width = self.design.width
+            self.masked = MaskedSums(exchange, registry or {}, rows, preparation, quorum=quorum, width=width)
 
     def best(self, settings: Sequence[Setting]) -> Solution:
         """Of the settings the one that answers the silos' rows to stop by best; the first where they have none.
@@ -75,19 +89,21 @@ class Solving:
         targets = [Target(False, 0.0, 1.0, low, high)]
         if np.isfinite(mean[1]):
             targets.append(Target(True, 0.0, 1.0, mean[1] - REACH * spread[1], mean[1] + REACH * spread[1]))
+        grams = {each.bends: definite(sums["gram"][self._columns(each), self._columns(each)]) for each in settings}
         made = []
         for setting in settings:
             if setting.logged and len(targets) == 1:
                 continue
             kept = self._columns(setting)
             answers = sums["cross"][kept, int(setting.logged)]
-            beta = ridge(sums["gram"][kept, kept], answers[:, None], setting.strength)[:, 0]
+            beta = ridge(grams[setting.bends], answers[:, None], setting.strength)[:, 0]
             made.append(Solution(setting, self._whole(beta), targets[int(setting.logged)]))
         return made
 
     def _logistic(self, settings: Sequence[Setting]) -> list[Solution]:
         """Newton's method for all settings at once, until none moves."""
-        ways = {str(n): Descent(self._columns(each).stop, each.strength) for n, each in enumerate(settings)}
+        close = NEAR if self.masked is None else ROUNDED
+        ways = {str(n): Descent(self._columns(each).stop, each.strength, close) for n, each in enumerate(settings)}
         for round_ in range(1, self.job.rounds + 1):
             moving = {name: self._whole(way.beta) for name, way in ways.items() if not way.done}
             if not moving:
@@ -97,7 +113,7 @@ class Solving:
                 kept, curve = self._columns(settings[int(name)]), added([groups[name] for groups in told])
                 curve |= {"hessian": curve["hessian"][kept, kept], "gradient": curve["gradient"][kept]}
                 ways[name].go(curve)
-        return [Solution(settings[int(name)], self._whole(way.beta), Target()) for name, way in ways.items()]
+        return [Solution(settings[int(name)], self._whole(way.best), Target()) for name, way in ways.items()]
 
     def _whole(self, beta: np.ndarray) -> np.ndarray:
         """With 0 for the columns that it lacks."""
@@ -107,7 +123,9 @@ class Solving:
         return slice(0, self.design.width if setting.bends else self.design.straight)
 
     def _ask(self, question: Message, expected: str) -> list[dict[str, Arrays]]:
-        """The silos' answers, in the order of their names: sums of floats depend on it."""
+        """The silos' answers, in the order of their names: sums of floats depend on it. Of a secure job their total."""
+        if self.masked is not None:
+            return [self.masked.ask(question)]
         told = self.exchange.ask(question, self.silos, expected=expected)
         self.exchange.check_quorum(len(told), self.quorum, question.round)
         return [told[silo].groups for silo in sorted(told)]

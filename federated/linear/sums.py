@@ -17,10 +17,9 @@ class Moments:
     weight: float
 
     @classmethod
-    def of(cls, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> "Moments":
-        """X: shape (rows, width). y: shape (rows, answers). weight: shape (rows,)."""
-        weighted = X * weight[:, None]
-        return cls(X.T @ weighted, weighted.T @ y, float(weight.sum()))
+    def of(cls, X: np.ndarray, y: np.ndarray, weight: np.ndarray, rare: np.ndarray | None = None) -> "Moments":
+        """X: shape (rows, width). y: shape (rows, answers). weight: shape (rows,). rare: as `products` has it."""
+        return cls(products(X, weight, rare), (X * weight[:, None]).T @ y, float(weight.sum()))
 
     def to_arrays(self) -> Arrays:
         return {"gram": self.gram, "cross": self.cross, "weight": np.array([self.weight])}
@@ -50,10 +49,12 @@ class Curve:
     hessian: np.ndarray
 
     @classmethod
-    def of(cls, X: np.ndarray, y: np.ndarray, weight: np.ndarray, beta: np.ndarray) -> "Curve":
-        """y: 0 or 1, shape (rows,)."""
+    def of(
+        cls, X: np.ndarray, y: np.ndarray, weight: np.ndarray, beta: np.ndarray, rare: np.ndarray | None = None
+    ) -> "Curve":
+        """y: 0 or 1, shape (rows,). rare: as `products` has it; loss and gradient do not depend on it."""
         p = likely(X @ beta)
-        hessian = X.T @ (X * (weight * p * (1 - p))[:, None])
+        hessian = products(X, weight * p * (1 - p), rare)
         return cls(float((weight * log_loss(X @ beta, y)).sum()), X.T @ (weight * (p - y)), hessian)
 
     def to_arrays(self) -> Arrays:
@@ -63,14 +64,18 @@ class Curve:
 class Descent:
     """Newton's method on Σ loss + ‖β‖² / (2 strength), β_0 free, from 0 on. A step that does not descend is halved.
 
-    beta: shape (width,), where the silos are to look next. close: how long the longest part of a step was that ended
-    it; `done` once it has.
+    beta: shape (width,), where the silos are to look next. best: where the loss was least so far. close: how long the
+    longest part of a step was that ended it; `done` once it has.
     """
 
     def __init__(self, width: int, strength: float, close: float = 1e-10) -> None:
         self.beta, self.close, self.done = np.zeros(width), close, False
         self._free = np.array([0.0, *[1.0 / strength] * (width - 1)])
         self._from, self._step, self._loss = self.beta, np.zeros(width), np.inf
+
+    @property
+    def best(self) -> np.ndarray:
+        return self.beta if self.done else self._from
 
     def go(self, curve: Arrays) -> None:
         """curve: as `Curve` has it, at `beta`, of all silos together."""
@@ -79,7 +84,7 @@ class Descent:
             self._step = self._step / 2
         else:
             flat = 1e-12 * max(1.0, float(np.trace(curve["hessian"])))  # where all probabilities are 0 or 1
-            held = curve["hessian"] + np.diag(np.maximum(self._free, flat))
+            held = definite(curve["hessian"]) + np.diag(np.maximum(self._free, flat))
             self._from, self._loss = self.beta, loss
             self._step = np.linalg.solve(held, curve["gradient"] + self._free * self.beta)
         self.beta = self._from - self._step
@@ -96,21 +101,46 @@ def log_loss(z: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(np.logaddexp(0.0, z) - y * z)
 
 
-def hidden(X: np.ndarray, parts: np.ndarray, least: int) -> np.ndarray:
-    """X with every sum of x_i x_j over fewer than `least` rows gone, and the rows' own values left for all others.
-
-    parts: which columns are 0 outside of some rows, shape (width,). Where two of them meet in fewer rows than that,
-    the rarer one is set to 0 in these rows, as though it were not known of them; so is one that has fewer altogether.
+def definite(gram: np.ndarray) -> np.ndarray:
+    """The gram with a covariance that has no negative eigenvalue, the nearest there is (Higham 1988); sums over silos
+    of which some hold estimates may have one. Its first column, that of the ones, stays; so does all of a sound one.
     """
-    X, places = X.copy(), np.flatnonzero(parts)
-    while least > 1:
-        there = X[:, places] != 0
-        meet = there.T.astype(np.float64) @ there
-        count = np.diag(meet)
-        first, second = np.nonzero(np.triu((meet > 0) & (meet < least)))
-        if not len(first):
-            break
-        for one, other in zip(first, second, strict=True):
-            rarer = one if count[one] <= count[other] else other
-            X[there[:, one] & there[:, other], places[rarer]] = 0.0
-    return X
+    total, mean = gram[0, 0], gram[0] / gram[0, 0] if gram[0, 0] > 0 else gram[0]
+    apart = gram - total * np.outer(mean, mean)
+    values, vectors = np.linalg.eigh(apart)
+    if values[0] >= -1e-10 * max(1.0, values[-1]):
+        return gram
+    mended = (vectors * np.maximum(values, 0.0)) @ vectors.T + total * np.outer(mean, mean)
+    mended[0], mended[:, 0] = gram[0], gram[:, 0]
+    return np.asarray(mended)
+
+
+def hidden(X: np.ndarray, parts: np.ndarray, least: int) -> np.ndarray:
+    """X without what fewer than `least` rows have: such a column is 0 in all of them.
+
+    parts: which columns are 0 outside of some rows, shape (width,).
+    """
+    return np.where(parts & ((X != 0).sum(axis=0) < least), 0.0, X)
+
+
+def meetings(X: np.ndarray, parts: np.ndarray, least: int) -> np.ndarray:
+    """Of each pair of columns that meet in some rows, but in fewer than `least`, how many these may be: as many as
+    chance would have it, from 1 to least - 1. 0 for all other pairs. X: as `hidden` leaves it. Shape (width, width).
+
+    It depends on how often each of the two is there, and on nothing that they have together.
+    """
+    there = ((X != 0) & parts).astype(np.float64)
+    met, count = there.T @ there, there.sum(axis=0)
+    chance = np.clip(np.outer(count, count) / len(X), 1.0, max(1.0, least - 1.0))
+    return np.where((met > 0) & (met < least), chance, 0.0)
+
+
+def products(X: np.ndarray, weight: np.ndarray, rare: np.ndarray | None = None) -> np.ndarray:
+    """Σ w x xᵀ, shape (width, width). rare: as `meetings` has it; the sums of these pairs are not told, but that many
+    rows times the mean weight and the two columns' means where they are not 0."""
+    gram = X.T @ (X * weight[:, None])
+    if rare is None or not rare.any():
+        return np.asarray(gram)
+    some = weight @ (X != 0)
+    mean = np.divide(weight @ X, some, out=np.zeros(X.shape[1]), where=some > 0)
+    return np.asarray(np.where(rare > 0, rare * weight.mean() * np.outer(mean, mean), gram))

@@ -8,7 +8,6 @@ import numpy as np
 from cluster.user_error import UserError
 
 TOLERANCE = 1e-4  # of a sum: all roundings together
-WIDEST = 40  # bits behind the point: float64 rounds no more
 
 
 class FixedPointError(UserError):
@@ -32,7 +31,7 @@ class FixedPoint:
         """
         for bits in (32, 64):
             room = 2.0 ** (bits - 1) / (silos * reach)
-            places = min(WIDEST, int(np.floor(np.log2(room))) - 1)  # one bit for roundings
+            places = int(np.floor(np.log2(room))) - 1  # one bit for roundings
             if silos * 0.5 <= tolerance * 2.0**places:
                 return cls(bits, places, reach, silos)
         raise FixedPointError(
@@ -47,9 +46,9 @@ class FixedPoint:
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Shape as it was. Raises FixedPointError for a value that is not finite or beyond reach; it names none."""
         if not np.isfinite(values).all():
-            raise FixedPointError("its update holds values that are not finite")
+            raise FixedPointError("its part holds values that are not finite")
         if len(values) and np.abs(values).max() > self.reach:
-            raise FixedPointError(f"its update holds values beyond {self.reach:g}, for which the sum has no room")
+            raise FixedPointError(f"its part holds values beyond {self.reach:g}, for which the sum has no room")
         whole = np.rint(np.asarray(values, dtype=np.float64) * 2.0**self.places).astype(np.int64)
         return whole.astype(self.dtype)  # modulo 2^bits
 

@@ -1,11 +1,13 @@
 """A silo as a member of sums: one at a time, each answered message by message."""
 
 from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
 
 from cluster.wire import Arrays, Facts
 from federated.message import Message
 from federated.secure_aggregation.advert import Advert, as_array, as_bytes
-from federated.secure_aggregation.contribution import Contribution
 from federated.secure_aggregation.identity import Identity
 from federated.secure_aggregation.participant import Participant, WithdrawnError
 from federated.secure_aggregation.rules import Rules, session_of
@@ -13,6 +15,14 @@ from federated.secure_aggregation.rules import Rules, session_of
 Told = tuple[str, Facts, dict[str, Arrays]]  # kind, facts, groups
 
 RULES = "sum"  # the fact of a question that says how its answers are summed
+
+
+class Summand(Protocol):
+    """What a silo adds to a sum."""
+
+    def to_vector(self, rules: Rules) -> np.ndarray:
+        """As numbers of which none is beyond the rules' reach, float64, shape (length,)."""
+        ...
 
 
 class Member:
@@ -27,12 +37,12 @@ class Member:
         self._summed: dict[tuple[str, str, int], list[str]] = {}  # … → the silos whose sum this one has helped to open
         self._survivors: list[str] = []
 
-    def begin(self, question: Message, run: str, contribution: Contribution) -> Told:
+    def begin(self, question: Message, run: str, summand: Summand) -> Told:
         """Its keys for the sum that the question asks for. What was begun before is forgotten."""
         rules = Rules.from_facts(question.facts[RULES])
         session = session_of(question.to_bytes(), run)
         self._of, self._participant = (run, question.kind, question.round), None
-        participant = Participant(self._identity, session, rules, contribution.to_vector(rules))
+        participant = Participant(self._identity, session, rules, summand.to_vector(rules))
         keys = participant.advert().to_arrays()
         self._participant = participant
         return "advert", {}, {"keys": keys}

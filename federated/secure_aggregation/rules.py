@@ -7,7 +7,7 @@ from typing import Self
 
 from cluster.user_error import UserError
 from cluster.wire import Facts
-from federated.secure_aggregation.fixed_point import FixedPoint
+from federated.secure_aggregation.fixed_point import TOLERANCE, FixedPoint
 from federated.secure_aggregation.identity import Identity, Registry, framed
 
 FEWEST = 3  # a sum of two tells each of them the other's part
@@ -21,7 +21,7 @@ class RulesError(UserError):
 @dataclass(frozen=True)
 class Rules:
     """silos: that are asked; threshold: how many of them must stay to the end. weight: of the silo with most rows, by
-    which all others' are divided. nonce: of this sum alone.
+    which all others' are divided. nonce: of this sum alone. reach: of a value, so divided; tolerance: of the sum.
     """
 
     silos: int
@@ -29,11 +29,21 @@ class Rules:
     weight: float
     nonce: str
     reach: float = REACH
+    tolerance: float = TOLERANCE
 
     @classmethod
-    def of(cls, silos: int, registry: Registry, *, weight: float, nonce: str) -> Self:
+    def of(
+        cls,
+        silos: int,
+        registry: Registry,
+        *,
+        weight: float,
+        nonce: str,
+        reach: float = REACH,
+        tolerance: float = TOLERANCE,
+    ) -> Self:
         """Raises RulesError where too few silos are left of those that know one another."""
-        rules = cls(silos, threshold_of(silos, len(registry)), weight, nonce)
+        rules = cls(silos, threshold_of(silos, len(registry)), weight, nonce, reach, tolerance)
         if silos < rules.threshold:
             raise RulesError(
                 f"secure aggregation needs at least {FEWEST} silos and more than half of those that know one another, "
@@ -44,7 +54,7 @@ class Rules:
     @cached_property
     def fixed_point(self) -> FixedPoint:
         """Raises FixedPointError where no ring will do."""
-        return FixedPoint.sized(self.silos, self.reach)
+        return FixedPoint.sized(self.silos, self.reach, self.tolerance)
 
     def check(self, identity: Identity) -> None:
         """Raises RulesError where a silo would not be hidden among enough others."""

@@ -1,7 +1,8 @@
 """One sum asked of silos, step by step, through an exchange."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -12,13 +13,14 @@ from federated.message import Message
 from federated.secure_aggregation.advert import Advert, as_array, as_bytes
 from federated.secure_aggregation.collector import Collector, Refused, SumError
 from federated.secure_aggregation.contribution import TAIL, Contribution
-from federated.secure_aggregation.fixed_point import FixedPointError
+from federated.secure_aggregation.fixed_point import TOLERANCE, FixedPointError
 from federated.secure_aggregation.identity import Registry
 from federated.secure_aggregation.member import with_rules
 from federated.secure_aggregation.participant import Opened
-from federated.secure_aggregation.rules import Rules, RulesError, session_of
+from federated.secure_aggregation.rules import REACH, Rules, RulesError, session_of
 
 Part = TypeVar("Part")
+FINEST = 2.0**-61  # · reach · silos²: how far off 64 bits may leave a sum, each silo's part rounded
 
 
 class SecureSum:
@@ -27,26 +29,61 @@ class SecureSum:
     def __init__(self, exchange: Exchange, registry: Registry, rows: Mapping[str, int], run: str) -> None:
         self._exchange, self._registry, self._rows, self._run = exchange, registry, rows, run
 
-    def ask(self, question: Message, like: Arrays) -> tuple[Contribution, list[str]]:
+    def ask(self, question: Message, like: Arrays, alike: Arrays | None = None) -> tuple[Contribution, list[str]]:
         """The mean of what the silos answer the question with, and the silos that are in it.
 
-        like: arrays that the updates look like; none where only a score is asked.
+        like: arrays that the updates look like; none where only a score is asked. alike: as `Contribution` has them.
         Raises FederationError when a step leaves too few silos to open the sum, naming the step and what became of the
         others.
         """
-        round_, registry = question.round, self._registry
+        with self._told(question.round):
+            rules = self._rules(weight=self._most, reach=REACH, tolerance=TOLERANCE)
+            plain = alike or {}
+            length = sum(array.size for array in (*like.values(), *plain.values())) + TAIL
+            total, silos = self._opened(question, length, rules)
+            return Contribution.mean(total, like, rules, alike=plain, silos=len(silos)), silos
+
+    def total(self, question: Message, length: int, *, reach: float) -> tuple[np.ndarray, list[str]]:
+        """The sum of the `Figures` that the silos answer with, float64, shape (length,), and the silos that are in it.
+
+        reach: of a figure over the rows of the largest silo; the sum is as exact as 64 bits with such reach allow.
+        Raises FederationError as `ask`.
+        """
+        with self._told(question.round):
+            rules = self._rules(weight=self._most, reach=reach, tolerance=FINEST * reach * len(self._rows) ** 2)
+            total, silos = self._opened(question, length, rules)
+            return total * rules.weight, silos
+
+    def counts(self, question: Message, length: int) -> tuple[np.ndarray, list[str]]:
+        """As `total`, of counts of rows: exact."""
+        with self._told(question.round):
+            rules = self._rules(weight=1.0, reach=self._most, tolerance=0.25)
+            total, silos = self._opened(question, length, rules)
+            return np.rint(total), silos
+
+    @property
+    def _most(self) -> float:
+        return float(max(self._rows.values(), default=1))
+
+    def _rules(self, *, weight: float, reach: float, tolerance: float) -> Rules:
+        nonce = secrets.token_hex(16)
+        silos, registry = len(self._rows), self._registry
+        return Rules.of(silos, registry, weight=weight, nonce=nonce, reach=reach, tolerance=tolerance)
+
+    @contextmanager
+    def _told(self, round_: int) -> Iterator[None]:
+        """What ends a sum ends the federation, with what became of its silos."""
         try:
-            weight = float(max(self._rows.values(), default=1))
-            rules = Rules.of(len(self._rows), registry, weight=weight, nonce=secrets.token_hex(16))
-            question = with_rules(question, rules)
-            length = sum(array.size for array in like.values()) + TAIL
-            collector = Collector(session_of(question.to_bytes(), self._run), rules, registry, length)
-            total = self._steps(question, collector)
-            return Contribution.mean(total, like, rules), collector.survivors
+            yield
         except (SumError, RulesError, FixedPointError) as error:
             raise FederationError(
                 f"secure aggregation of round {round_}: {error} ({self._exchange.reasons(round_)})."
             ) from None
+
+    def _opened(self, question: Message, length: int, rules: Rules) -> tuple[np.ndarray, list[str]]:
+        question = with_rules(question, rules)
+        collector = Collector(session_of(question.to_bytes(), self._run), rules, self._registry, length)
+        return self._steps(question, collector), collector.survivors
 
     def _steps(self, question: Message, collector: Collector) -> np.ndarray:
         round_ = question.round

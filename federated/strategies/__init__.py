@@ -65,10 +65,14 @@ class StrategyError(UserError):
 
 @dataclass(frozen=True)
 class Server:
-    """What a coordinator keeps between rounds: the common model, and by name what else its strategy needs."""
+    """What a coordinator keeps between rounds: the common model, and by name what else its strategy needs.
+
+    refused: of the round that is to be combined, how many silos sent what could not be used.
+    """
 
     weights: Arrays
     kept: dict[str, Arrays]
+    refused: int = 0
 
 
 class Strategy(Protocol):

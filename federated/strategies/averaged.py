@@ -62,4 +62,4 @@ class Averaged(OneModel):
     def _inner(self, server: Server) -> Server:
         """The same as the strategy inside knows it."""
         kept = {name: arrays for name, arrays in server.kept.items() if name not in ("trained", "round")}
-        return Server(server.kept["trained"], kept)
+        return Server(server.kept["trained"], kept, server.refused)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Krum(OneModel):
     """w ← w + mean of the `keep` updates with the least score s(i) = Σ ‖Δ_i - Δ_j‖² over the K - f - 2 nearest j.
 
-    faulty: f, how many silos may lie. keep: 1 is Krum, more is Multi-Krum; 0: all but the faulty ones.
+    faulty: f, how many silos may lie; those whose update was refused are of them, and f is less by so many. keep: 1 is
+    Krum, more is Multi-Krum; 0: all but the faulty ones.
     """
 
     faulty: int = 1
@@ -31,6 +32,7 @@ class Krum(OneModel):
             raise StrategyError(f"Krum has faulty={self.faulty} and keep={self.keep}; neither can be below 0.")
 
     def combine(self, server: Server, updates: Sequence[Update]) -> Server:
-        best = np.argsort(krum_scores(updates, self.faulty), kind="stable")
-        chosen = [updates[place] for place in best[: self.keep or len(updates) - self.faulty]]
+        faulty = max(0, self.faulty - server.refused)
+        best = np.argsort(krum_scores(updates, faulty), kind="stable")
+        chosen = [updates[place] for place in best[: self.keep or len(updates) - faulty]]
         return Server(moved(server.weights, plain_mean(chosen)), server.kept)

@@ -12,7 +12,8 @@ from federated.secure_aggregation.collector import Collector
 from federated.secure_aggregation.identity import Identity, found
 from federated.secure_aggregation.participant import Participant
 from federated.secure_aggregation.rules import Rules
-from federated.source import Filed
+from federated.silo import Silo
+from federated.source import Source
 
 STEPS = ("advert", "sealed", "masked", "consent", "opened")
 LENGTH = 40
@@ -89,14 +90,15 @@ class Watched(Direct):
 
     def __init__(
         self,
-        sources: Sequence[Filed],
+        sources: Sequence[Source],
         folder: Path | None = None,
         *,
+        kind: type[Silo] = Silo,
         secure: bool = True,
         gone: Mapping[str, str] = {},
         in_round: int = 2,
     ) -> None:
-        super().__init__(sources, folder, found(source.name for source in sources) if secure else None)
+        super().__init__(sources, folder, found(source.name for source in sources) if secure else None, kind=kind)
         self.received: list[bytes] = []
         self.gone, self.in_round = gone, in_round
         self.cut = ""  # a kind of question at which the coordinator is cut off

@@ -10,10 +10,10 @@ import pytest
 from cluster.wire import Arrays
 from federated import strategies
 from federated.audit import verify
-from federated.bench import load
 from federated.channel import Direct, Ticket
 from federated.exchange import FederationError
 from federated.message import LEAVING, Message
+from federated.net_weights import load
 from federated.policy import Policy
 from federated.rounds import Coordinator, Terms
 from federated.silo import AUDIT, Silo
@@ -198,6 +198,17 @@ def test_an_update_that_is_not_finite_is_refused_and_the_silo_named(tmp_path: Pa
     coordinator = Coordinator(everyone, job_of(strategies.FedAvg(), rounds=3), Terms(), tmp_path / "x")
     with pytest.raises(FederationError, match="not finite"):
         coordinator.run()
+
+
+def test_a_refused_silo_is_one_of_those_that_krum_expects_to_lie(tmp_path: Path) -> None:
+    table = rents(silos=5)
+    job = job_of(strategies.Krum(faulty=1), rounds=2)
+    channel = Recorded(filed(table), liars={"owner 1": float("nan")})  # one more among the 4 others would be too many
+    outcome = Coordinator(channel, job, Terms(), tmp_path / "krum").run()
+    channel = Recorded(filed(table), liars={"owner 1": float("nan")})
+    mean = Coordinator(channel, job_of(strategies.Krum(faulty=0), rounds=2), Terms(), tmp_path / "mean").run()
+    for name, array in mean.weights.items():
+        np.testing.assert_array_equal(outcome.weights[name], array)
 
 
 def test_liars_ruin_a_mean_and_not_a_robust_one(tmp_path: Path) -> None:

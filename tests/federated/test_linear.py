@@ -18,7 +18,7 @@ from federated.dealt import deal
 from federated.exchange import FederationError
 from federated.linear.model import LinearModel
 from federated.linear.silo import LinearSilo
-from federated.linear.sums import Curve, Descent, hidden
+from federated.linear.sums import Curve, Descent, definite, hidden, meetings, products, ridge
 from federated.message import BoundaryError, Message
 from federated.silo import AUDIT
 from framework import Context, load
@@ -95,23 +95,98 @@ def test_newtons_method_descends_from_where_a_whole_step_would_not() -> None:
     assert Curve.of(X, y, weight, way.beta).gradient + free * way.beta == pytest.approx(np.zeros(3), abs=1e-8)
 
 
+def flags(*columns: list[int]) -> np.ndarray:
+    """Ones, a number, and a flag of each list of rows; of 60 rows, shape (60, 2 + flags)."""
+    rows = np.arange(60)
+    return np.column_stack([np.ones(60), np.sin(rows), *[np.isin(rows, column) for column in columns]])
+
+
+PARTS = np.array([False, False, True, True, True])
+
+
 def test_no_sum_is_of_fewer_rows_than_a_silo_says() -> None:
-    rng = np.random.default_rng(1)
-    X = np.column_stack([np.ones(60), rng.normal(size=60), *(rng.random((5, 60)) < rng.uniform(0.03, 0.5, (5, 1)))])
-    parts = np.array([False, False, *[True] * 5])
+    few, many = [1, 2, 3], list(range(20))
+    X = hidden(flags(few, many, list(range(17, 40))), PARTS, 5)
+    assert not X[:, 2].any()  # 3 rows have it
+    rare = meetings(X, PARTS, 5)
+    assert {tuple(place) for place in np.argwhere(rare)} == {(3, 4), (4, 3)}  # which meet in the rows 17 to 19
+    assert rare[3, 4] == 4  # 20 · 23 / 60 would be more than the 4 that are most
+    told = products(X, np.ones(60), rare)
+    assert told[3, 4] == pytest.approx(4)
+    told[3, 4] = told[4, 3] = 3
+    np.testing.assert_allclose(told, X.T @ X)  # all others are as they are, and the rows too
+    once = meetings(hidden(flags(few, many, list(range(19, 42))), PARTS, 5), PARTS, 5)
+    np.testing.assert_array_equal(rare, once)  # it does not tell that these meet once, and not three times
+    np.testing.assert_array_equal(hidden(flags(few, many, many), PARTS, 1), flags(few, many, many))
+    assert not meetings(flags(few, many, [0, 25]), PARTS, 1).any()
 
-    def counts(matrix: np.ndarray) -> np.ndarray:
-        there = matrix[:, 2:] != 0
-        return np.asarray(there.T.astype(int) @ there)
 
-    assert ((counts(X) > 0) & (counts(X) < 5)).any()
-    told = hidden(X, parts, 5)
-    assert not ((counts(told) > 0) & (counts(told) < 5)).any()
-    assert (counts(told) >= 5).any()
-    kept = told != 0
-    np.testing.assert_array_equal(told[kept], X[kept])
-    np.testing.assert_array_equal(told[:, :2], X[:, :2])
-    np.testing.assert_array_equal(hidden(X, parts, 1), X)
+def test_what_is_told_of_a_rare_pair_is_what_chance_makes_of_the_others() -> None:
+    X = flags([], list(range(6)), list(range(3, 43))) * np.array([1, 1, 1, 2.0, 3.0])
+    weight = np.where(np.arange(60) % 2, 1.0, 3.0)
+    rare = meetings(X, PARTS, 5)
+    assert rare[3, 4] == pytest.approx(6 * 40 / 60)
+    assert products(X, weight, rare)[3, 4] == pytest.approx(4 * 2.0 * 2.0 * 3.0)  # of mean weight 2
+
+
+def test_estimates_do_not_make_a_sum_of_squares_negative() -> None:
+    X = flags(list(range(30)), list(range(30, 60)), list(range(15, 45)))
+    gram = X.T @ X
+    assert definite(gram) is gram
+    broken = gram.copy()
+    broken[2, 3] = broken[3, 2] = 40.0  # flags of 30 rows each cannot meet in 40
+    apart = broken - np.outer(broken[0], broken[0]) / 60
+    assert np.linalg.eigvalsh(apart)[0] < -5
+    mended = definite(broken)
+    assert np.linalg.eigvalsh(mended)[0] > -1e-9
+    np.testing.assert_array_equal(mended[0], gram[0])
+    values, vectors = np.linalg.eigh(apart)
+    nearest = (vectors * np.maximum(values, 0)) @ vectors.T
+    np.testing.assert_allclose(mended - np.outer(gram[0], gram[0]) / 60, nearest, atol=1e-9)
+
+
+def test_rare_pairs_cost_little_of_the_pooled_answer() -> None:
+    rng = np.random.default_rng(0)
+    total, cross, true = np.zeros((9, 9)), np.zeros((9, 1)), np.array([1.0, 2, -2, 1, -1, 3, -3, 1, 2])
+    rows: list[tuple[np.ndarray, np.ndarray]] = []
+    for _ in range(30):
+        X = np.column_stack([np.ones(40), rng.random((40, 8)) < rng.uniform(0.15, 0.4, 8)]).astype(float)
+        y = X @ true + rng.normal(0, 0.5, 40)
+        parts = np.arange(9) > 0
+        kept = hidden(X, parts, 5)
+        rare = meetings(kept, parts, 5)
+        assert (rare > 0).any()
+        total, cross = total + products(kept, np.ones(40), rare), cross + (kept.T @ y)[:, None]
+        rows.append((X, y))
+    every, answers = np.concatenate([X for X, _ in rows]), np.concatenate([y for _, y in rows])
+    pooled = ridge(every.T @ every, (every.T @ answers)[:, None], 1.0)[:, 0]
+    told = ridge(definite(total), cross, 1.0)[:, 0]
+    missed, base = every @ (told - pooled), every @ pooled
+    assert np.mean(missed**2) < 0.01 * base.var()
+
+
+def test_rare_pairs_do_not_move_where_newtons_method_ends() -> None:
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.ones(80), rng.normal(size=80), rng.random((80, 3)) < 0.15]).astype(float)
+    y, weight = (rng.random(80) < 0.4).astype(float), np.ones(80)
+    rare = meetings(X, PARTS, 5)
+    assert rare.any()
+    exact, near = Descent(5, 1.0), Descent(5, 1.0)
+    for _ in range(60):
+        if not exact.done:
+            exact.go(Curve.of(X, y, weight, exact.beta).to_arrays())
+        if not near.done:
+            near.go(Curve.of(X, y, weight, near.beta, rare).to_arrays())
+    assert exact.done
+    assert near.done
+    assert near.best == pytest.approx(exact.best, abs=1e-8)
+
+
+def test_a_step_that_nobody_has_looked_at_is_not_the_answer() -> None:
+    way = Descent(2, 1.0)
+    way.go({"loss": np.array([4.0]), "gradient": np.array([1.0, 1.0]), "hessian": np.eye(2)})
+    assert way.beta.any()
+    assert not way.best.any()
 
 
 def test_a_silo_tells_no_rare_category_and_few_rows_judge_nothing() -> None:

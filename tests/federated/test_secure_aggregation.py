@@ -7,14 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from federated import strategies
 from federated.secure_aggregation.advert import Advert
 from federated.secure_aggregation.collector import SumError
+from federated.secure_aggregation.contribution import Contribution
 from federated.secure_aggregation.fixed_point import FixedPoint, FixedPointError
 from federated.secure_aggregation.keys import commitment, fresh
 from federated.secure_aggregation.masks import BLOCK, add_mask
 from federated.secure_aggregation.participant import Opened, Participant, WithdrawnError
 from federated.secure_aggregation.rules import Rules, RulesError, threshold_of
 from federated.secure_aggregation.shares import open_shares, split
+from federated.secure_aggregation.summable import likes_of, summed_of, update_of
+from federated.update import Update
 from tests.federated.sums import STEPS, Circle, circle
 
 
@@ -327,3 +331,40 @@ def test_the_threshold_is_two_thirds_rounded_up_more_than_half_of_all_and_three(
         Rules.of(5, registry, weight=1.0, nonce="x")
     with pytest.raises(RulesError, match="at least 3 silos"):
         Rules.of(2, dict(list(registry.items())[:2]), weight=1.0, nonce="x")
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        strategies.FedAvg(),
+        strategies.NormClipped(most=2.0),
+        strategies.FedNova(),
+        strategies.FineTuned(strategies.Averaged(strategies.FedNova())),
+        strategies.Scaffold(),
+        strategies.Scaffold(silos=9),
+    ],
+    ids=str,
+)
+def test_one_update_for_all_silos_makes_the_step_that_theirs_would(strategy: strategies.Strategy) -> None:
+    rng = np.random.default_rng(3)
+    weights = {"w": rng.normal(size=(3, 2)), "b": rng.normal(size=4)}
+    server = strategy.start(lambda seed: weights)
+    rules = Rules(3, 3, 50.0, "once", tolerance=1e-9)
+    updates, vectors = [], []
+    for silo, (rows, steps) in enumerate(((50.0, 3), (20.0, 11), (7.0, 5))):
+        groups = {
+            name: {layer: rng.normal(size=array.shape) for layer, array in weights.items()}
+            for name in ("delta", "control")
+        }
+        updates.append(Update(str(silo), rows, steps, groups))
+        delta, alike = summed_of(strategy, groups, steps)
+        vectors.append(Contribution.of({}, delta, rows, alike).to_vector(rules))
+    like, alike = likes_of(strategy, weights)
+    mean = Contribution.mean(np.sum(vectors, axis=0), like, rules, alike=alike, silos=3)
+    expected, made = strategy.combine(server, updates), strategy.combine(server, [update_of(strategy, mean, 3)])
+    for name, array in expected.weights.items():
+        np.testing.assert_allclose(made.weights[name], array, rtol=1e-12, atol=1e-12)
+        assert np.abs(array - weights[name]).max() > 1e-3
+    for name, arrays in expected.kept.items():
+        for layer, array in arrays.items():
+            np.testing.assert_allclose(made.kept[name][layer], array, rtol=1e-12, atol=1e-12)

@@ -1,5 +1,6 @@
 """Each strategy's equation, evaluated on numbers: the server's half on arrays, the silo's half on a small net."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,24 @@ def test_robust_strategies_hold_what_liars_send() -> None:
         assert missed(strategy) < 0.3, strategy
     # Clipping to the median norm leaves each liar no longer a step than an honest silo: 3 of 19.
     assert missed(strategies.NormClipped()) < 2 * 3 / 19 + 0.1
+
+
+def test_who_was_refused_is_one_of_the_faulty() -> None:
+    values = [*np.linspace(0.0, 1.0, 15).tolist(), 9.0]
+    given = [Update(f"silo {k:02d}", 1.0, 1, {"delta": {"w": np.full(2, value)}}) for k, value in enumerate(values)]
+
+    def step(refused: int, strategy: Strategy) -> float:
+        started = strategy.start(lambda seed: {"w": np.zeros(2)})
+        return float(strategy.combine(replace(started, refused=refused), given).weights["w"][0])
+
+    krum = strategies.Krum(faulty=3)
+    assert step(3, krum) == pytest.approx(np.mean(values))  # all three have been found out: nobody else is left out
+    assert step(2, krum) == pytest.approx(np.mean(values[:15]))
+    assert step(0, krum) == pytest.approx(np.mean(values[1:14]), abs=0.04)
+    assert step(5, krum) == step(3, krum)
+    assert step(2, strategies.FineTuned(krum)) == step(2, krum)
+    assert step(2, strategies.Averaged(krum)) == pytest.approx(step(2, krum) * (1 - 2 / 11))
+    assert krum.combine(Server({"w": np.zeros(2)}, {}, 3), given).refused == 0
 
 
 def test_one_step_goes_down_the_gradient() -> None:
