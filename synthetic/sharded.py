@@ -104,10 +104,10 @@ def _drawn(
                 f"distinct rows that this cannot be helped. Keep such rows (--keep-copies), or leave columns coarse "
                 f"enough out."
             )
-        found.append(drawn[~copied])
+        found.append(drawn[~copied].reset_index(drop=True) if copied.any() else drawn)
         have += int((~copied).sum())
         if have >= rows:
-            return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0].reset_index(drop=True), dropped
+            return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0], dropped
     raise SamplingError(f"shard {number} still lacks {rows - have} rows that are no copies, after {FURTHER} draws.")
 
 

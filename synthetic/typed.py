@@ -24,6 +24,11 @@ def as_type(column: pd.Series, dtype: Any) -> pd.Series:
     return made
 
 
+def array_of(column: pd.Series) -> Any:
+    """What a column holds, without its index: numpy's array where it is one, else pandas' own."""
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
+
+
 def missing_token(name: str, missing: bool, token: int) -> tuple[int, None]:
     """The token of a column's missing value. Raises ConditionError where none was ever missing."""
     if not missing:

@@ -9,13 +9,14 @@ import pandas as pd
 
 PIECE = 1_000  # rows drawn at a time
 SMALL = 100  # the same while others are drawn for: who asks for a few waits no longer than these take
+ENOUGH = 0.25  # of all that it holds, down to which others go first
 
 
 class Buffer:
     """At most `most` rows; drawn anew in the executor as soon as half of them are gone.
 
     draw: so many rows, other ones at each call. It is called by one thread at a time. busy: whether somebody else may
-    soon need the executor.
+    soon need the executor: nothing is drawn ahead then, but where few rows are left.
     """
 
     def __init__(
@@ -61,7 +62,11 @@ class Buffer:
         return found
 
     def _refill(self) -> None:
-        """One piece, and the next one behind whatever waits meanwhile."""
+        """One piece, and the next one behind whatever waits meanwhile; put off, whoever takes next asks for it anew."""
+        with self._lock:
+            if self._busy() and self._rows > ENOUGH * self._most:
+                self._filling = False
+                return
         try:
             self._add()
         finally:

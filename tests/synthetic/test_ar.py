@@ -12,6 +12,7 @@ from framework.contender import Context
 from synthetic.ar import AR, ArCore
 from synthetic.ar_draw import Alike
 from synthetic.ar_net import ArNet, mask
+from synthetic.ar_ready import Ready
 from synthetic.condition_error import ConditionError
 from synthetic.constraints import FixedCombinations, Inequality, Sum
 from synthetic.copula import Copula
@@ -120,11 +121,28 @@ def test_what_is_learned_from_is_the_probability_that_rows_are_drawn_by(smooth: 
         assert (told[shown[:, at] == 1, at] == 0).all()
 
 
+@pytest.mark.parametrize("rows", [1, 16, 300])
+def test_a_net_made_ready_says_the_same_to_the_last_digit(rows: int) -> None:
+    torch.manual_seed(0)
+    net = ArNet([4, 30, 7, 22], smooth={"1": 5, "3": 7}, width=16, blocks=3, dropout=0.5).eval()
+    for part in net.parameters():
+        part.data.normal_()
+    net.bias.normal_()
+    ready, first = Ready.of(net), torch.randn(rows, 16)
+    before = first.clone()
+    with torch.inference_mode():
+        assert torch.equal(ready.codes, net.codes())
+        hidden = net.hidden(first)
+        assert torch.equal(ready.hidden(first), hidden)
+        assert all(torch.equal(ready.logits(hidden, at), net.logits(hidden, at)) for at in range(4))
+        assert torch.equal(first, before)  # what is added up in place is its own
+
+
 def test_rows_drawn_alike_so_far_are_told_once_and_drawn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     core, told = fitted("ar").core, []
     assert isinstance(core, ArCore)
-    real = core.net.hidden
-    monkeypatch.setattr(core.net, "hidden", lambda first: told.append(len(first)) or real(first))
+    real = Ready.hidden
+    monkeypatch.setattr(Ready, "hidden", lambda net, first: told.append(len(first)) or real(net, first))
     together, of_kinds = core.draw(4_000, {}, 5), sum(told)
     told.clear()
     every = torch.arange(4_000)
@@ -155,9 +173,9 @@ def test_kinds_are_told_apart_as_long_as_many_rows_share_them() -> None:
 def test_rows_are_drawn_in_several_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     core = fitted("ar").core
     assert isinstance(core, ArCore)
-    real, parts = core.net.logits, len(core.net.cards)
+    real, parts = Ready.logits, len(core.net.cards)
     asked: list[int] = []
-    monkeypatch.setattr(core.net, "logits", lambda hidden, at: asked.append(at) or real(hidden, at))
+    monkeypatch.setattr(Ready, "logits", lambda net, hidden, at: asked.append(at) or real(net, hidden, at))
     core.draw(2_000, {2: np.arange(core.net.cards[2])[None] == 0}, 0)
     assert len(asked) == 8 * parts
     assert asked[:8] == [2] * 8  # what is bound goes first, in all of them

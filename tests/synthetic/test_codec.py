@@ -99,6 +99,31 @@ def test_every_type_comes_back_as_itself_also_through_json(column: pd.Series) ->
         pd.testing.assert_series_equal(again, column)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([1, 2, 3, 4] * 30),
+        pd.Series(np.arange(200) ** 2),
+        pd.Series(np.arange(200, dtype=np.uint8)),
+        pd.Series(np.arange(200) / 7).astype("float32"),
+        pd.Series(np.where(np.arange(200) % 9, np.arange(200) / 7, np.nan)),
+        pd.Series(pd.array([*range(199), None], "Int64")),
+        pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(200) * 3_601, unit="s")),
+        pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta([1, 2, 3, 4] * 30, unit="D")),
+    ],
+)
+def test_numbers_made_whole_columns_at_a_time_are_those_made_value_by_value(column: pd.Series) -> None:
+    codec = learn_codec("x", column)
+    assert isinstance(codec, Numbers)
+    places = np.random.default_rng(0).random(500) * codec.card
+    made = TableCodec((codec,)).decode(places[:, None])
+    pd.testing.assert_frame_equal(made, codec.column(codec.values_at(places)).to_frame("x"))
+    assert made["x"].dtype == column.dtype
+    made.iloc[:, 0] = made["x"].iloc[0]  # and are nobody else's: the next ones are the same
+    again = TableCodec((codec,)).decode(places[:, None])["x"]
+    pd.testing.assert_series_equal(again, codec.column(codec.values_at(places)), check_names=False)
+
+
 def test_numbers_of_a_csv_file_are_read_as_numbers() -> None:
     table = pd.DataFrame(
         {"n": ["1", "2"] * 20, "x": ["1.5", None] * 20, "code": ["007", "012"] * 20, "yes": ["no", "yes"] * 20}

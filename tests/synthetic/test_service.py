@@ -251,6 +251,38 @@ def test_rows_are_drawn_ahead_in_small_pieces_while_somebody_waits(folders: dict
         waits = False
         buffer._add()
     assert sizes == [SMALL, PIECE]
+
+
+def test_who_asks_for_rows_of_a_seed_does_not_wait_for_rows_drawn_ahead_while_there_are_enough() -> None:
+    drawn: list[int] = []
+    waits = True
+
+    def draw(rows: int) -> pd.DataFrame:
+        drawn.append(rows)
+        return pd.DataFrame({"x": range(rows)})
+
+    with ThreadPoolExecutor(1) as executor:
+        buffer = Buffer(draw, executor, 2_000, lambda: waits)
+        waits = False
+        buffer.fill()
+        waits = True
+        drawn.clear()
+        assert buffer.take(1_400) is not None
+        executor.submit(int).result(60)  # behind the refill
+        assert drawn == []
+        assert buffer.take(101) is not None  # fewer than a quarter are left: some are drawn all the same
+        while len(buffer) <= 500:
+            executor.submit(int).result(60)
+        executor.submit(int).result(60)
+        assert drawn == [SMALL]
+        waits = False
+        assert buffer.take(1) is not None
+        while len(buffer) < 2_000:
+            executor.submit(int).result(60)
+        assert drawn[1:] == [PIECE, PIECE]
+
+
+def test_the_service_is_busy_for_a_moment_after_a_draw(folders: dict[str, str]) -> None:
     service = Service({"birds": folders["copula"]}, buffered=0)
     assert not service._busy()
     service._drew = time.monotonic()

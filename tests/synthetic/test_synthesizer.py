@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, is_dataclass
+from dataclasses import FrozenInstanceError, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,12 @@ from framework.contender import Context
 from framework.data.data_error import DataError
 from synthetic.columns import ColumnError
 from synthetic.condition_error import ConditionError
+from synthetic.constraints import Predicate
 from synthetic.engines import EngineError, engine, names
-from synthetic.fitted import Fitted, SynthesizerStoreError
+from synthetic.fitted import BLOCK, Fitted, SynthesizerStoreError
 from synthetic.sdv import SDVError
 from synthetic.synthesizer import Synthesizer
+from synthetic.table import TableCodec
 from tests.synthetic.tables import ENGINES, fitted, penguins
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +72,23 @@ def test_the_same_seed_gives_the_same_rows_and_another_others(name: str) -> None
     assert not rows.equals(fitted(name).sample(200, seed=6))
     again = ENGINES[name].fit(penguins(), (), Context(seed=3)).sample(200, seed=5)
     pd.testing.assert_frame_equal(rows, again)
+
+
+@pytest.mark.parametrize("name", ["ar", "copula"])
+def test_no_more_rows_are_made_than_are_kept_and_they_are_those_of_a_constraint_that_always_holds(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    always = Predicate(("species",), lambda rows: seen.append(len(rows)) or np.ones(len(rows), dtype=bool))
+    asked_of_each = replace(fitted(name), constraints=(always,))
+    counts = (0, 1, 100, 9_000)
+    expected = [asked_of_each.sample(n, seed=4) for n in counts]
+    assert all(drawn > n for drawn, n in zip(seen, (0, 1, 100), strict=False))
+    real, made = TableCodec.decode, []
+    monkeypatch.setattr(TableCodec, "decode", lambda table, places: made.append(len(places)) or real(table, places))
+    for n, rows in zip(counts, expected, strict=True):
+        pd.testing.assert_frame_equal(fitted(name).sample(n, seed=4), rows)
+    assert made == [0, 1, 100, BLOCK, 9_000 - BLOCK]
 
 
 @each
