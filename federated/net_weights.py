@@ -1,5 +1,6 @@
 """A net's weights as silos exchange them: which parts of it travel, out of it and back into it."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ def travelling(net: "torch.nn.Module") -> "Parts":
     return [*net.named_parameters(), *running]
 
 
-def taken(parts: "Parts") -> Arrays:
+def taken(parts: "Iterable[tuple[str, torch.Tensor]]") -> Arrays:
     """A copy of what they hold."""
     return {name: part.detach().numpy().copy() for name, part in parts}
 

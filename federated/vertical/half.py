@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from cluster.wire import Arrays
+from federated.net_weights import taken
 from federated.vertical.holding import Holding
 from federated.vertical.kept import Kept
 from federated.vertical.plan import NetPlan
@@ -72,7 +73,7 @@ class Half:
 
     def weights(self) -> Arrays:
         """All of the net, what it knows of the columns too."""
-        return {name: part.detach().numpy().copy() for name, part in self.net.state_dict().items()}
+        return taken(self.net.state_dict().items())
 
 
 @contextmanager

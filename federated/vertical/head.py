@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.wire import Arrays
+from federated.net_weights import taken
 from federated.vertical.half import seeded
 from federated.vertical.holding import Holding
 from federated.vertical.kept import Kept
@@ -62,7 +63,7 @@ class Head:
             return float(self._missed([torch.from_numpy(each) for each in told], batch))
 
     def weights(self) -> Arrays:
-        return {name: part.detach().numpy().copy() for name, part in self._net.state_dict().items()}
+        return taken(self._net.state_dict().items())
 
     def _missed(self, embeddings: "list[torch.Tensor]", batch: np.ndarray) -> "torch.Tensor":
         import torch

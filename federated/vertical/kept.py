@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cluster.wire import Arrays
+from federated.net_weights import taken
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +51,7 @@ class Kept:
     def _state(self) -> dict[str, Arrays]:
         slots = self._engine.state_dict()["state"]
         held = {f"{place}|{name}": part for place, slot in slots.items() for name, part in slot.items()}
-        return {"weights": _copied(self._net.state_dict()), "optimizer": _copied(held)}
+        return {"weights": taken(self._net.state_dict().items()), "optimizer": taken(held.items())}
 
     def _load(self, state: dict[str, Arrays]) -> None:
         import torch
@@ -63,7 +62,3 @@ class Kept:
             place, _, name = key.partition("|")
             slots.setdefault(int(place), {})[name] = torch.from_numpy(part.copy())
         self._engine.load_state_dict({**self._engine.state_dict(), "state": slots})
-
-
-def _copied(parts: "Mapping[str, torch.Tensor]") -> Arrays:
-    return {name: np.array(part.detach().numpy()) for name, part in parts.items()}
