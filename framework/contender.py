@@ -14,6 +14,7 @@ from cluster.resources import Resources
 from cluster.user_error import UserError
 from framework.data.frame import Fold
 from framework.problem import Kind
+from framework.scratch import own_folder
 
 if TYPE_CHECKING:
     from framework.privacy.allowance import Allowance
@@ -43,7 +44,7 @@ class Context:
     """All that a contender knows of the world outside its rows.
 
     deadline: when the fit must have returned, in seconds of `time.time()`; past it the process is killed.
-    folder: a scratch folder of its own, gone after the fit.
+    folder: a scratch folder of its own, gone after the fit; without one, gone with this context and its copies.
     threads: CPU threads it may use.
     checkpoints: a folder or URI that every node of the cluster reaches, where a distributed fit keeps its checkpoints;
     a fit that finds some there goes on from the newest sound one. None: they are gone with the fit.
@@ -53,7 +54,7 @@ class Context:
 
     seed: int = 0
     deadline: float = float("inf")
-    folder: Path = field(default_factory=Path.cwd)
+    folder: Path = field(default_factory=own_folder)
     threads: int = 1
     gpus: float = 0.0
     sink: Callable[[int, dict[str, float]], None] = silent

@@ -5,9 +5,10 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path, PosixPath
 
 STEP_SECONDS = 0.05  # between two looks whether a killed process has gone
 
@@ -28,6 +29,18 @@ def scratch(race: str = "") -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a thread of an engine may still write; the next fit removes it then
         os.close(held)
+
+
+class Own(PosixPath):
+    """A path that somebody can hold on to: a plain one bears no weak references."""
+
+
+def own_folder() -> Path:
+    """A scratch folder for who fits without a contest: gone with the last one who holds this very path."""
+    stack = ExitStack()
+    folder = Own(stack.enter_context(scratch()))
+    weakref.finalize(folder, stack.close)
+    return folder
 
 
 def sweep(race: str, *, seconds: float) -> None:

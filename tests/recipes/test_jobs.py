@@ -1,10 +1,12 @@
 """The same recipes through `ray job submit`, on a cluster of two nodes that asks for a token."""
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -28,15 +30,27 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         yield nodes
 
 
-def ray_job(cluster: Nodes, *arguments: str, token: bool = True) -> subprocess.CompletedProcess[str]:
-    """`ray job …` from this checkout, as the README has it."""
+def ray_job(cluster: Nodes, *arguments: str, token: bool = True, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """`ray job …` from this folder, as the README has it."""
     command = [RAY, "job", arguments[0], "--address", cluster.dashboard, *arguments[1:]]
     told = cluster.environment if token else {**cluster.environment, "RAY_AUTH_MODE": "disabled"}
-    return subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, cwd=cwd, env=told, capture_output=True, text=True, timeout=240)
+
+
+@cache
+def checkout(cluster: Nodes) -> Path:
+    """A copy of this checkout that nobody writes into, as whoever submits has one.
+
+    Ray names what it uploads by the files' content, read twice: where one changed between, the job finds nothing.
+    """
+    beside = ("*.egg-info", ".*_cache", ".coverage*", ".git", ".hypothesis", ".lab", ".venv", "__pycache__")
+    written = ("mlartifacts", "mlflow.db*", "mlruns", "runs", ".tests-beside.log")
+    ignore = shutil.ignore_patterns(*beside, *written)
+    return shutil.copytree(ROOT, cluster.folder / "checkout", ignore=ignore)
 
 
 def submit(cluster: Nodes, *entrypoint: str, token: bool = True) -> subprocess.CompletedProcess[str]:
-    return ray_job(cluster, "submit", "--working-dir", ".", "--", *entrypoint, token=token)
+    return ray_job(cluster, "submit", "--working-dir", ".", "--", *entrypoint, token=token, cwd=checkout(cluster))
 
 
 def test_a_contest_is_submitted_and_its_leaderboard_is_in_the_log(cluster: Nodes, tmp_path: Path) -> None:
@@ -116,6 +130,7 @@ def test_a_job_is_followed_and_stopped_and_nothing_of_it_runs_on(cluster: Nodes)
     started = ray_job(
         *(cluster, "submit", "--no-wait", "--submission-id", "long", "--working-dir", "."),
         *("--", *long, "--minutes", "20"),
+        cwd=checkout(cluster),
     )
     assert started.returncode == 0, started.stderr
     wait_for(lambda: "split stratified" in ray_job(cluster, "logs", "long").stdout)
