@@ -14,6 +14,7 @@ from federated.silo_scores import SiloScore, r2_of, scores_of, values_of
 from framework.contender import Contender, Context
 from framework.contenders.lagged import Lagged
 from framework.data.load import load
+from framework.leaderboard import number
 from framework.metric import metric
 from framework.problem import Kind, Problem
 
@@ -81,7 +82,7 @@ class SiloComparison:
         for each in self.methods:
             gap = "" if each.gap is None else f"{each.gap:.0%}"
             r2 = f"{each.r2:.4f}" + ("" if each.r2_spread is None else f" ± {each.r2_spread:.4f}")
-            told = f"{each.score:12.5g} {each.mean_rmse:12.5g} {each.worst_rmse:12.5g}"
+            told = " ".join(f"{number(value):>12}" for value in (each.score, each.mean_rmse, each.worst_rmse))
             lines.append(f"{each.method:24} {r2:>15} {told} {gap:>11}")
         seeds, silos = len({score.seed for score in self.silos}), len({score.silo for score in self.silos})
         spread = "; ± between seeds" if seeds > 1 else ": no spread is known"
@@ -108,7 +109,7 @@ class SiloComparison:
         """Writes silos.svg into the folder; nothing without one."""
         if out:
             part = Path(out) / ".silos.svg.part"
-            self.figure().savefig(part, format="svg")
+            self.figure().savefig(part, format="svg", bbox_inches="tight", pad_inches=0.15)
             part.replace(Path(out) / "silos.svg")
 
     def _gap(self, method: str, rmse: Mapping[str, float]) -> float | None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from framework.leaderboard import number
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -28,7 +30,7 @@ def drawn(measured: str, errors: Mapping[str, Mapping[str, float]]) -> "Figure":
         told = list(each.values())
         axes.scatter(told, np.full(len(told), place), s=22, color=colour, alpha=0.5, lw=0)
         axes.plot([np.mean(told)] * 2, [place - 0.32, place + 0.32], color=INK, lw=2)
-        axes.text(1.04 * worst, place, f"{np.mean(told):,.4g}", va="center", ha="left", color=INK, fontsize=9)
+        axes.text(1.04 * worst, place, number(float(np.mean(told))), va="center", ha="left", color=INK, fontsize=9)
     axes.text(1.04 * worst, -0.8, "mean", va="center", ha="left", color=INK, fontsize=9)
     axes.set_xlim(0, 1.02 * worst)
     axes.set_yticks(range(len(errors)), list(errors))

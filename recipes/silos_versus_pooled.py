@@ -41,7 +41,7 @@ def main(config: Config) -> SiloComparison:
     net = TorchDDP(net="mlp", shape=SHAPES["mlp"], name="pooled net")
     small = replace(net, batch=32, warm_up=0, memory=0.9, patience=20, name="local net")  # a silo makes few steps
     engines = [FederatedTFF(rounds=rounds, name="tff")] if config.tff else []
-    grown = FederatedTrees(rounds=max(1, config.trees), hosts=hosts, name="trees")
+    grown = FederatedTrees(rounds=max(1, config.trees), hosts=hosts, name="federated trees")
     local, pooled = grown.alike("local trees"), grown.alike("pooled trees")
     bagged = BaggedTrees(rounds=grown.rounds, hosts=hosts)
     alone = LocalOnly(local, name=local.name)

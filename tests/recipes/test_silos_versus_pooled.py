@@ -28,7 +28,7 @@ def test_it_tells_each_silo_method_and_seed(tmp_path: Path, capsys: pytest.Captu
     assert set(report["silos"][0]) == {"silo", "rows", "method", "seed", "r2", "rmse"}
     gaps = {each["method"]: each["gap"] for each in report["methods"]}
     assert gaps["local net"] in (0.0, None)
-    assert methods[-4:] == ["local trees", "bagged trees", "trees", "pooled trees"]
+    assert methods[-4:] == ["local trees", "bagged trees", "federated trees", "pooled trees"]
     assert gaps["local trees"] in (0.0, None)
     assert gaps["pooled trees"] in (1.0, None)
     assert "<svg" in (tmp_path / "silos.svg").read_text()[:2000]
@@ -63,7 +63,7 @@ def test_forecasts_are_compared_where_each_silo_is_a_series(tmp_path: Path) -> N
     assert {each["rows"] for each in report["silos"]} == {6}
     told = {each["method"]: each["score"] for each in report["methods"]}
     assert told["federated linear"] == pytest.approx(told["pooled linear"], rel=0.3)
-    assert set(told) > {"local net", "fedadam, fine-tuned", "trees", "pooled trees"}
+    assert set(told) > {"local net", "fedadam, fine-tuned", "federated trees", "pooled trees"}
 
 
 @pytest.mark.parametrize(
