@@ -14,6 +14,7 @@ from framework.contest.attempt import Report
 from framework.leaderboard import Entry, Failure, Leaderboard
 from framework.metric import metric
 from framework.provenance import provenance
+from framework.tracking import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from framework.data.split import Split
@@ -51,7 +52,7 @@ class ContestRun:
         self.end("KILLED" if interrupted else "FAILED" if kind else "FINISHED")
         self.tracker.drain()
 
-    def run_id(self, seconds: float = 60.0) -> str | None:
+    def run_id(self, seconds: float = PATIENCE_SECONDS) -> str | None:
         """The parent run's id, once all that happened is written; None when it could not be logged."""
         self.tracker.drain(seconds)
         return self._run_id

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "contests"
 PROBE_SECONDS = 3.0  # how long a server may take to answer at all
+PATIENCE_SECONDS = 240.0  # until all is written: a new database's tables take seconds, on a busy machine a minute
 BATCH = 1_000  # metrics in one call: the most that an MLflow server takes
 
 
@@ -137,7 +138,7 @@ class Tracker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ready(self, seconds: float = 60.0) -> None:
+    def ready(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Waits until the store can be written to. Raises TrackingError when it cannot."""
         if not self.drain(seconds):
             raise TrackingError(f"the MLflow store at {shown(self.uri)} did not answer within {seconds:.0f} s.")
@@ -160,13 +161,13 @@ class Tracker:
         """Hands a job to the writing thread."""
         self._jobs.put(job)
 
-    def drain(self, seconds: float = 60.0) -> bool:
+    def drain(self, seconds: float = PATIENCE_SECONDS) -> bool:
         """Waits until all that was handed over is written; whether that was in time."""
         written = threading.Event()
         self._jobs.put(written)
         return written.wait(seconds)
 
-    def close(self, seconds: float = 10.0) -> None:
+    def close(self, seconds: float = 30.0) -> None:
         """Ends what is still running as killed, waits until all is written, and warns of what could not be."""
         atexit.unregister(self.close)
         for run in self._runs:

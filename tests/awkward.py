@@ -11,7 +11,7 @@ import numpy as np
 
 from cluster.resources import Resources
 from framework.contender import Context, Model
-from framework.contenders import Constant, XGBoost
+from framework.contenders import Constant
 from framework.data.frame import Fold
 from framework.problem import KINDS, Kind
 
@@ -80,18 +80,6 @@ class Deaf(Awkward):
 
     def misbehave(self, fold: Fold, context: Context) -> None:
         time.sleep(600)
-
-
-@dataclass(frozen=True)
-class Slow(Awkward):
-    """Boosting after a nap."""
-
-    seconds: float = 3.0
-    name: str = "slow"
-
-    def fit(self, fold: Fold, context: Context) -> Model:
-        time.sleep(self.seconds)
-        return XGBoost(rounds=20).fit(fold, context)
 
 
 @dataclass(frozen=True)

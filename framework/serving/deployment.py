@@ -25,7 +25,7 @@ from framework.serving.tls import Certificate, trusting
 from framework.serving.traffic.conducting import OnRay
 
 APP = "framework"
-SECONDS = 60.0  # within which a deployed application has to answer
+SECONDS = 180.0  # within which a deployed application has to answer: its replicas start, on a machine that may be busy
 CONCURRENT = 1_000  # requests in one replica; more wait in the proxy
 
 Configuration = dict[str, Any]  # Application's, with `replicas`, the `least` of them, `pace`, `port`, `certificate`

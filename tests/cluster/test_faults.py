@@ -75,7 +75,7 @@ for actor in list_actors(filters=[('class_name', '=', 'RayTrainWorker'), ('state
     print('worker', actor.pid, where[actor.node_id])
 """
         told = subprocess.run(
-            [sys.executable, "-c", code], env=self.cluster.environment, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code], env=self.cluster.environment, capture_output=True, text=True, timeout=240
         )
         return [(int(pid), ip) for pid, ip in re.findall(r"^worker (\d+) (\S+)", told.stdout, re.M)]
 
@@ -215,7 +215,7 @@ def stop(training: Training) -> None:
     shared = {path for pid in pids for path in shared_memory(psutil.Process(pid)) if "plasma" not in path}
     training.process.send_signal(signal.SIGINT)
     assert training.wait() == 130
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while any(psutil.pid_exists(pid) for pid in pids) or training.workers():
         assert time.monotonic() < deadline, "workers train on"
         time.sleep(0.1)

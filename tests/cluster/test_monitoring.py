@@ -41,7 +41,7 @@ def promtool(*arguments: str) -> str:
     """Debian's package `prometheus` has it; `make system` installs it."""
     program = shutil.which("promtool")
     assert program, "promtool is missing: make system"
-    ran = subprocess.run([program, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([program, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 
@@ -120,10 +120,10 @@ def served(ray_session: Session, tmp_path_factory: pytest.TempPathFactory) -> tu
         with pytest.raises(urllib.error.HTTPError, match="422"):
             ask(endpoint.url, "{}", "refused")
         address = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"
-        until, told = time.monotonic() + 90, ""
+        until, told = time.monotonic() + 240, ""
         while exported(asked_for(), "ray_") - names(told) and time.monotonic() < until:
             time.sleep(0.5)
-            told = urllib.request.urlopen(address, timeout=10).read().decode()
+            told = urllib.request.urlopen(address, timeout=120).read().decode()
     finally:
         endpoint.stop()
     return told, folder
@@ -131,7 +131,7 @@ def served(ray_session: Session, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 def ask(url: str, body: str, request: str) -> None:
     headers = {"content-type": "application/json", "x-request-id": request}
-    urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=60).read()
+    urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=240).read()
 
 
 def names(told: str) -> set[str]:

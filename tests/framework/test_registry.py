@@ -81,7 +81,7 @@ def served(command: list[str], *, port: int, path: str, folder: Path, **more: st
         end = time.monotonic() + 150
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60).close()
                 break
             except OSError:
                 alive = process.poll() is None and time.monotonic() < end
@@ -90,7 +90,7 @@ def served(command: list[str], *, port: int, path: str, folder: Path, **more: st
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(60)
+        process.wait(240)
 
 
 def test_registering_again_makes_a_new_version_and_moves_the_alias(home, predictor):

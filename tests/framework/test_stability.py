@@ -4,12 +4,14 @@ import time
 
 import numpy as np
 import pandas as pd
+import pytest
 from sklearn.datasets import load_iris
 
 from framework.contender import Context
 from framework.contenders.clusters import KMeans
 from framework.data.load import load
 from framework.stability import jaccard, stability
+from tests.clock import by_own_work
 
 
 def test_the_clusters_of_iris_are_stable_at_two_and_not_at_eight() -> None:
@@ -31,7 +33,8 @@ def test_a_uniform_square_has_no_clusters() -> None:
     assert told.rand < 0.8
 
 
-def test_it_ends_with_its_time() -> None:
+def test_it_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_own_work(monkeypatch)
     fold = load(load_iris(as_frame=True).data).fold
     began = time.time()
     told = stability(KMeans(clusters=3), fold, context=Context(deadline=began + 1.5), draws=100_000)

@@ -43,7 +43,7 @@ def join_flags(home: Path, port: int, name: str, **given: object) -> list[str]:
         "key": home / f"{name}.key",
         "trusted": home / "coordinator.pem",
         "folder": home / "silos",
-        "patience": 60,
+        "patience": 240,
         **given,
     }
     words = [(f"--{flag}",) if value is True else (f"--{flag}", value) for flag, value in flags.items()]
@@ -79,7 +79,7 @@ def test_a_model_is_learned_from_silos_that_join_by_their_command_lines(home: Pa
             for name in NAMES
         ]
         assert [silo.wait(200) for silo in silos] == [0, 0]
-        told = holding.communicate(timeout=100)[0]
+        told = holding.communicate(timeout=240)[0]
     assert holding.returncode == 0
     assert "2 silos learn 'dear' (binary) from 4 columns" in told
     report = json.loads((tmp_path / "report.json").read_text())

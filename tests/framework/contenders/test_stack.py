@@ -28,6 +28,7 @@ from framework.contenders.xgboost import XGBoost
 from framework.data.frame import Fold, Frame, Truth
 from framework.data.load import load
 from framework.metric import metric
+from tests.clock import by_own_work
 
 TUMOURS = load(load_breast_cancer(as_frame=True).frame, target="target", kind="binary")
 SUGAR = load(load_diabetes(as_frame=True).frame, target="target", kind="regression")
@@ -181,10 +182,11 @@ def test_too_few_groups_to_learn_from_leave_the_plain_mean() -> None:
     assert np.allclose(combined.predicted, np.mean(list(answers.values()), axis=0))
 
 
-def test_a_stack_keeps_its_deadline() -> None:
+def test_a_stack_keeps_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     table = load_breast_cancer(as_frame=True).frame.sample(8_000, replace=True, random_state=0).reset_index(drop=True)
     fold = load(table, target="target", kind="binary").fold
     stack = Stack((XGBoost(), XGBoost(name="other", depth=6)), meta="logistic")
+    by_own_work(monkeypatch)
     stack.fit(TUMOURS.fold, Context(deadline=time.time() + 20))  # its engines are loaded
     deadline = time.time() + 6
     model = stack.fit(fold, Context(deadline=deadline, teller=len))

@@ -106,7 +106,7 @@ def actors() -> list[int]:
     return [pid for pid, command in of_env().items() if "_RemoteRayXGBoostActor" in command]
 
 
-def wait(claim: Callable[[], bool], seconds: float = 150.0) -> None:
+def wait(claim: Callable[[], bool], seconds: float = 280.0) -> None:
     until = time.time() + seconds
     while not claim():
         assert time.time() < until, "waited in vain"
@@ -131,7 +131,7 @@ def test_both_interpreters_read_the_same_model(penguins: Fold, tmp_path: Path, m
         workers=2,
         cpus=1,
         gpus=0.0,
-        deadline=time.time() + 120,
+        deadline=time.time() + 280,
     )
     booster = xgboost.Booster()
     booster.load_model(bytearray(home["booster"].tobytes()))
@@ -261,7 +261,7 @@ def test_a_worker_lost_after_the_last_round_costs_nothing(
         workers=2,
         cpus=1,
         gpus=0,
-        deadline=time.time() + 120,
+        deadline=time.time() + 280,
     )
     assert 0 < facts["rounds"] <= 7
     booster = xgboost.Booster()

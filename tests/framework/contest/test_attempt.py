@@ -19,6 +19,7 @@ from framework.contenders.tuned import TunedTimeError
 from framework.contest.attempt import Crash, Fit, Reports, attempt
 from framework.data.frame import Fold
 from framework.data.load import load
+from tests.clock import put_forward
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +68,6 @@ class Imports(Does):
     imports: tuple[str, ...] = ()
 
 
-@dataclass
-class Clock:
-    """The time of day and as much more as it was put forward. Units: seconds."""
-
-    real: Callable[[], float]
-    ahead: float = 0.0
-
-    def __call__(self) -> float:
-        return self.real() + self.ahead
-
-
 def refuse(context: Context, error: type[Exception] = UserError) -> None:
     raise error("no model came of it.")
 
@@ -121,7 +111,7 @@ def test_what_an_engine_imports_is_no_part_of_a_fits_time(
     fold: Fold, reports: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock that the import puts forward: however busy the machine is, it takes longer than the fit may."""
-    monkeypatch.setattr(time, "time", Clock(time.time))
+    put_forward(monkeypatch)
     (tmp_path / "slow_engine.py").write_text("import time\ntime.time.ahead += 50.0")
     monkeypatch.syspath_prepend(tmp_path)
     told = tried(print, fold, reports, seconds=40.0, imports=("slow_engine",))

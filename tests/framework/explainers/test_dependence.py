@@ -19,7 +19,7 @@ def test_the_mean_is_that_of_scikit_learn() -> None:
     split = load(wine, Problem("alcohol", "regression", target="alcohol"), seed=0)
     model = RandomForest(trees=10).fit(split.fold, Context(seed=0))
     X = split.fold.train.X
-    (found,) = dependences(model, split.schema, X, ["color_intensity"], seconds=60, seed=0)
+    (found,) = dependences(model, split.schema, X, ["color_intensity"], seconds=240, seed=0)
     place = list(X.columns).index("color_intensity")
     told = partial_dependence(
         model.estimator, X.to_numpy().astype(np.float32), [place], method="brute", kind="both",
@@ -50,7 +50,7 @@ def test_every_kind_of_column_has_a_curve() -> None:
     schema = Schema(
         tuple(Column(name, kind, ("x", "y", "never") if name == "c" else ()) for name, kind in kinds.items())
     )
-    found = {each.feature: each for each in dependences(Counted(), schema, X, list("nbcd"), seconds=60, seed=0)}
+    found = {each.feature: each for each in dependences(Counted(), schema, X, list("nbcd"), seconds=240, seed=0)}
     assert set(found) == set("nbcd")
     assert sorted(found["c"].grid) == ["x", "y"]
     assert found["b"].reach == pytest.approx(1)

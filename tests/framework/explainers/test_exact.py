@@ -75,7 +75,7 @@ SMALL = (
 @pytest.mark.parametrize("contender", SMALL, ids=lambda each: f"{each.name}{getattr(each, 'bends', '') or ''}")
 def test_it_is_exact_and_adds_up(kind, contender, fitted, splits):
     model, split = fitted(contender, kind), splits[kind]
-    found, remarks = attribute(model, split.schema, split.test, rows=20, seconds=30, seed=0)
+    found, remarks = attribute(model, split.schema, split.test, rows=20, seconds=240, seed=0)
     assert not found.how.startswith("sampled")
     assert remarks == []
     assert len(found.X) == 20
@@ -88,7 +88,7 @@ def test_it_is_exact_and_adds_up(kind, contender, fitted, splits):
 def test_what_has_no_exact_values_is_sampled_and_adds_up(contender, fitted, splits):
     split = splits["multiclass"]
     model = fitted(contender, "multiclass")
-    found, _ = attribute(model, split.schema, split.test, rows=5, seconds=30, seed=0)
+    found, _ = attribute(model, split.schema, split.test, rows=5, seconds=240, seed=0)
     assert found.how.startswith("sampled")
     adds_up(found, model, "multiclass")
 
@@ -132,7 +132,7 @@ def test_every_column_of_a_linear_matrix_has_its_raw_column(fitted, splits):
 def test_a_map_that_is_a_line_in_log_odds_keeps_the_sums(kind, calibration, fitted, splits):
     split, inner = splits[kind], fitted(SMALL[2], kind)
     model = CalibratedModel(inner, calibration)
-    found, remarks = attribute(model, split.schema, split.test, rows=10, seconds=30, seed=0)
+    found, remarks = attribute(model, split.schema, split.test, rows=10, seconds=240, seed=0)
     assert remarks == []
     adds_up(found, model, kind)
 
@@ -140,7 +140,7 @@ def test_a_map_that_is_a_line_in_log_odds_keeps_the_sums(kind, calibration, fitt
 def test_a_map_that_is_no_line_is_sampled_and_the_remark_says_why(fitted, splits):
     split = splits["binary"]
     model = CalibratedModel(fitted(SMALL[2], "binary"), Calibration("isotonic", ((0.1, 0.9), (0.2, 0.7))))
-    found, remarks = attribute(model, split.schema, split.test, rows=3, seconds=30, seed=0)
+    found, remarks = attribute(model, split.schema, split.test, rows=3, seconds=240, seed=0)
     assert found.how.startswith("sampled")
     assert remarks == ["shap: sampled, because its isotonic calibration is no sum of contributions."]
     adds_up(found, model, "binary")
@@ -153,7 +153,7 @@ def test_a_mean_of_members_in_one_space_is_exact(kind, members, fitted, splits):
         {each.name: fitted(each, kind) for each in members},
         {each.name: 1.0 for each in members[:-1]} | {members[-1].name: 2.0},
     )
-    found, remarks = attribute(model, split.schema, split.test, rows=10, seconds=30, seed=0)
+    found, remarks = attribute(model, split.schema, split.test, rows=10, seconds=240, seed=0)
     assert remarks == []
     assert found.how.startswith(f"mean of {len(members)} members: TreeSHAP")
     adds_up(found, model, kind)
@@ -162,7 +162,7 @@ def test_a_mean_of_members_in_one_space_is_exact(kind, members, fitted, splits):
 def test_a_mean_of_probabilities_of_boosters_is_sampled(fitted, splits):
     split = splits["binary"]
     model = BlendModel({each.name: fitted(each, "binary") for each in SMALL[1:3]}, {"lightgbm": 1.0, "xgboost": 1.0})
-    found, remarks = attribute(model, split.schema, split.test, rows=3, seconds=30, seed=0)
+    found, remarks = attribute(model, split.schema, split.test, rows=3, seconds=240, seed=0)
     assert found.how.startswith("sampled")
     assert "the mean of its members is no sum of contributions in log-odds" in remarks[0]
     adds_up(found, model, "binary")

@@ -24,7 +24,7 @@ def test_an_h2o_models_contributions_add_up(algorithm, target, space, tmp_path: 
     split = load(PENGUINS, Problem(target, kind, target=target), seed=0)
     context = Context(seed=0, deadline=time.time() + 90, folder=tmp_path)
     model = H2O(models=1, folds=2, algorithms=(algorithm,)).fit(split.fold, context)
-    found, remarks = attribute(model, split.schema, split.test, rows=12, seconds=60, seed=0)
+    found, remarks = attribute(model, split.schema, split.test, rows=12, seconds=240, seed=0)
     assert (found.how, found.space, remarks) == ("TreeSHAP in H2O's MOJO", space, [])
     assert found.values.shape == (12, len(split.schema.names), 1)
     assert found.base + found.values.sum(axis=1) == pytest.approx(found.predicted, rel=1e-4, abs=1e-4)

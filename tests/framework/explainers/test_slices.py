@@ -38,7 +38,7 @@ def test_the_bad_corner_of_two_columns_is_found_and_is_the_worst(rows) -> None:
     y = random.integers(0, 2, ROWS)
     bad = ((rows["region"] == "south") & (rows["kind"] == "house")).to_numpy()
     predicted = probabilities(y, bad, random)
-    found = slices(metric("roc_auc"), Truth(y=y, classes=2), predicted, rows, by=(), seconds=60, seed=0)
+    found = slices(metric("roc_auc"), Truth(y=y, classes=2), predicted, rows, by=(), seconds=240, seed=0)
     first = found.worst[0]
     assert set(first.rule.split(" and ")) == {"region = south", "kind = house"}
     assert first.rows == bad.sum()
@@ -61,7 +61,7 @@ def test_where_no_slice_is_worse_none_is_found() -> None:
         columns = pd.DataFrame({name: random.choice(list("abcd"), 400) for name in "uvwxyz"})
         y = random.integers(0, 2, 400)
         predicted = probabilities(y, np.zeros(400, dtype=bool), random)
-        found = slices(metric("log_loss"), Truth(y=y, classes=2), predicted, columns, by=("u",), seconds=60, seed=0)
+        found = slices(metric("log_loss"), Truth(y=y, classes=2), predicted, columns, by=("u",), seconds=240, seed=0)
         assert found.tried > 200
         false += bool(found.worst)
     assert false <= 5
@@ -87,7 +87,7 @@ def test_a_number_is_sliced_in_quarters_and_a_regression_by_its_error(rows) -> N
     y = random.normal(100, 10, ROWS)
     large = (rows["size"] > rows["size"].quantile(0.75)).to_numpy()
     predicted = y + random.normal(0, 1, ROWS) + np.where(large, random.normal(0, 8, ROWS), 0)
-    found = slices(metric("rmse"), Truth(y=y), predicted, rows, by=("size",), seconds=60, seed=0)
+    found = slices(metric("rmse"), Truth(y=y), predicted, rows, by=("size",), seconds=240, seed=0)
     assert list(found.segments) == ["size"]
     assert [each.rows for each in found.segments["size"]] == [300] * 4
     assert found.worst[0].rule.startswith("size > 1")

@@ -39,7 +39,7 @@ def waited(model: object, X: pd.DataFrame) -> list[float]:
 def test_blocks_grow_and_every_row_is_told_once_and_in_order() -> None:
     calls: list[int] = []
     X = pd.DataFrame({"x": np.arange(100.0)})
-    parts = spread(partial(told, calls), None, X, seconds=60)
+    parts = spread(partial(told, calls), None, X, seconds=240)
     assert [value for _, part in parts for value in part] == X["x"].tolist()
     assert calls[:4] == [1, 2, 4, 8]
 
@@ -95,5 +95,5 @@ def test_tasks_that_are_late_are_left_out(penguins, ray_session: Session, monkey
 def test_a_model_that_does_not_travel_is_explained_here(ray_session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spreading, "WORTH", 0.0)
     X = pd.DataFrame({"x": np.arange(20.0)})
-    parts = spread(partial(told, []), object(), X, seconds=60)
+    parts = spread(partial(told, []), object(), X, seconds=240)
     assert [value for _, part in parts for value in part] == X["x"].tolist()

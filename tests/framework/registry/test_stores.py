@@ -43,11 +43,11 @@ def server(folder: Path, *options: str, **environment: str) -> Iterator[str]:
             stderr=log,
             start_new_session=True,
         )
-    url, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    url, end = f"http://127.0.0.1:{port}", time.monotonic() + 240
     try:
         while True:
             try:
-                urllib.request.urlopen(f"{url}/health", timeout=10).close()
+                urllib.request.urlopen(f"{url}/health", timeout=60).close()
                 break
             except OSError:
                 assert process.poll() is None, (folder / "server.log").read_text()
@@ -56,7 +56,7 @@ def server(folder: Path, *options: str, **environment: str) -> Iterator[str]:
         yield url
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # it has nothing to save, and a busy machine would make it take its time
-        process.wait(60)
+        process.wait(240)
 
 
 @contextmanager
@@ -145,7 +145,7 @@ def test_a_registry_with_accounts_takes_who_may_and_tells_who_may_not(tmp_path, 
             account,
             {"Content-Type": "application/json", **_basic(USER, PASSWORD)},
         )
-        urllib.request.urlopen(asked, timeout=60).close()
+        urllib.request.urlopen(asked, timeout=240).close()
 
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong-pass-w0rd")
         with pytest.raises(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 
 
-def until(true: Callable[[], bool], seconds: float = 120) -> bool:
+def until(true: Callable[[], bool], seconds: float = 240) -> bool:
     """Whether it comes true, on a machine however busy."""
     end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:

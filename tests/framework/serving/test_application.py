@@ -76,7 +76,7 @@ def served(registry: str, ray_session: Session, tmp_path: Path) -> Iterator[str]
 def ask(url: str, *, token: str | None, rows: Any = None) -> Any:
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     body = None if rows is None else json.dumps(rows).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=240) as answer:
         return json.load(answer)
 
 

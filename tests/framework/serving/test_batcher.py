@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -12,30 +11,41 @@ from framework.serving.batcher import Batcher, OverloadError
 
 
 class Slow:
-    """Squares numbers, 20 ms a batch, and remembers the batches."""
+    """Squares numbers, a batch once it is let, and remembers the batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.threads: set[int] = set()
+        self.go_on = threading.Event()
 
     def __call__(self, numbers: Sequence[int]) -> list[int | Exception]:
         self.batches.append(list(numbers))
         self.threads.add(threading.get_ident())
-        time.sleep(0.02)
+        assert self.go_on.wait(240)
         return [ValueError(str(n)) if n < 0 else n * n for n in numbers]
+
+    async def begun(self) -> None:
+        """Comes back once a batch is under way."""
+        while not self.batches:
+            await asyncio.sleep(0.001)
 
 
 def test_a_lone_request_does_not_wait() -> None:
+    """For no clock, that is: Ray Serve's own batching asks one to wake it 5 ms later."""
     batch: Batcher[int, int] = Batcher(lambda numbers: [n * n for n in numbers])
+    clocks: list[float] = []
 
-    async def alone() -> float:
-        await batch.ask(1)
-        began = time.perf_counter()
+    async def alone() -> int:
+        loop = asyncio.get_running_loop()
+        set_one = loop.call_at
+        loop.call_at = lambda when, *rest, **more: (clocks.append(when), set_one(when, *rest, **more))[1]  # type: ignore[method-assign,assignment]
+        await asyncio.sleep(1e-6)
+        assert len(clocks) == 1  # what waits is seen
         for _ in range(100):
-            await batch.ask(3)
-        return (time.perf_counter() - began) / 100
+            assert await batch.ask(3) == 9
+        return len(clocks)
 
-    assert asyncio.run(alone()) < 0.002  # Ray Serve's own batching waits 5 ms here
+    assert asyncio.run(alone()) == 1
 
 
 def test_what_arrives_during_a_batch_is_the_next_batch() -> None:
@@ -44,8 +54,11 @@ def test_what_arrives_during_a_batch_is_the_next_batch() -> None:
 
     async def ask() -> list[int]:
         first = asyncio.create_task(batch.ask(0))
-        await asyncio.sleep(0.005)
-        return [*await asyncio.gather(*(batch.ask(n) for n in range(1, 50))), await first]
+        await score.begun()
+        asked = asyncio.gather(*(batch.ask(n) for n in range(1, 50)))
+        await asyncio.sleep(0)  # they have come
+        score.go_on.set()
+        return [*await asked, await first]
 
     assert asyncio.run(ask()) == [*(n * n for n in range(1, 50)), 0]
     assert score.batches == [[0], list(range(1, 50))]
@@ -86,6 +99,7 @@ def test_what_is_scored_in_no_time_is_scored_without_a_thread_and_what_is_not_is
 
 def test_a_batch_ends_where_its_rows_are_enough() -> None:
     score = Slow()
+    score.go_on.set()
     batch: Batcher[int, int] = Batcher(score, most=10)
 
     async def ask() -> None:
@@ -96,7 +110,9 @@ def test_a_batch_ends_where_its_rows_are_enough() -> None:
 
 
 def test_one_request_s_error_is_its_own() -> None:
-    batch: Batcher[int, int] = Batcher(Slow())
+    score = Slow()
+    score.go_on.set()
+    batch: Batcher[int, int] = Batcher(score)
 
     async def ask() -> list[int | BaseException]:
         return await asyncio.gather(*(batch.ask(n) for n in (1, 2, -3, 4)), return_exceptions=True)
@@ -119,12 +135,15 @@ def test_the_queue_outlives_a_score_that_raises_or_miscounts() -> None:
 
 
 def test_a_client_that_gives_up_leaves_the_others_alone() -> None:
-    batch: Batcher[int, int] = Batcher(Slow())
+    score = Slow()
+    batch: Batcher[int, int] = Batcher(score)
 
     async def ask() -> int:
         gone, stays = asyncio.create_task(batch.ask(1)), asyncio.create_task(batch.ask(2))
-        await asyncio.sleep(0.005)
+        await score.begun()
         gone.cancel()
+        await asyncio.sleep(0)
+        score.go_on.set()
         return await stays
 
     assert asyncio.run(ask()) == 4
@@ -134,7 +153,7 @@ def test_the_event_loop_lives_on_while_a_batch_computes() -> None:
     seen = threading.Event()
 
     def score(numbers: Sequence[int]) -> list[int | Exception]:
-        return [int(seen.wait(60))] * len(numbers)
+        return [int(seen.wait(240))] * len(numbers)
 
     async def ask() -> int:
         asking = asyncio.create_task(Batcher(score).ask(1))
@@ -147,7 +166,9 @@ def test_the_event_loop_lives_on_while_a_batch_computes() -> None:
 
 def test_more_than_can_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batcher, "MOST_WAITING", 3)
-    batch: Batcher[int, int] = Batcher(Slow())
+    score = Slow()
+    score.go_on.set()
+    batch: Batcher[int, int] = Batcher(score)
 
     async def ask() -> list[int | BaseException]:
         return await asyncio.gather(*(batch.ask(n, rows=2) for n in range(3)), return_exceptions=True)
@@ -164,11 +185,12 @@ def test_who_has_gone_is_not_scored_and_makes_room() -> None:
 
     async def ask() -> list[int]:
         first = asyncio.create_task(batch.ask(1))
-        await asyncio.sleep(0.005)
+        await score.begun()
         gone = [asyncio.create_task(batch.ask(n, rows=batcher.MOST_WAITING // 2)) for n in (2, 3)]
         await asyncio.sleep(0)
         for task in gone:
             task.cancel()
+        score.go_on.set()
         answers = [await first]
         return [*answers, await batch.ask(4, rows=batcher.MOST_WAITING)]
 

@@ -22,9 +22,9 @@ CONFIG = """global
     maxconn 10
 defaults
     mode http
-    timeout connect 1s
-    timeout client 1s
-    timeout server 1s
+    timeout connect 60s
+    timeout client 240s
+    timeout server 240s
 frontend prometheus
     bind :{metrics}
     http-request return status 200
@@ -47,7 +47,7 @@ def test_its_statistics_are_bound_to_loopback_and_it_dies_with_its_parent() -> N
     config = home / "haproxy.cfg"
     config.write_text(CONFIG.format(metrics=metrics, statistics=statistics, front=front))
     program = [settings["RAY_SERVE_HAPROXY_BINARY_PATH"], "-db", "-f", str(config)]
-    code = f"import subprocess, time; subprocess.Popen({program}); time.sleep(60)"
+    code = f"import subprocess, time; subprocess.Popen({program}); time.sleep(600)"
     parent = subprocess.Popen([sys.executable, "-c", code])
     try:
         (proxy,) = _children(parent)
@@ -56,10 +56,10 @@ def test_its_statistics_are_bound_to_loopback_and_it_dies_with_its_parent() -> N
     finally:
         parent.kill()
         parent.wait()
-    _, alive = psutil.wait_procs([proxy], timeout=10)
+    _, alive = psutil.wait_procs([proxy], timeout=120)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", front), timeout=1)
+        socket.create_connection(("127.0.0.1", front), timeout=60)
     shutil.rmtree(home)
 
 
@@ -67,9 +67,9 @@ STARTING = """global
     maxconn 10
 defaults
     mode http
-    timeout connect 1s
-    timeout client 1s
-    timeout server 1s
+    timeout connect 60s
+    timeout client 240s
+    timeout server 240s
 frontend http_frontend
     bind 127.0.0.1:{front}
     default_backend default_backend
@@ -88,7 +88,7 @@ def test_before_it_knows_of_a_replica_it_says_try_again_and_not_that_nothing_is_
     with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as proxy:
         try:
             _wait_for(front)
-            connection = http.client.HTTPConnection("127.0.0.1", front, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", front, timeout=240)
             connection.request("POST", "/api/v1/predict/cars", b"{}")
             answer = connection.getresponse()
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -103,9 +103,9 @@ BACKEND = """global
     maxconn 10
 defaults
     mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
+    timeout connect 60s
+    timeout client 240s
+    timeout server 240s
     option redispatch 1
     retry-on {retry_on}
     balance first
@@ -167,7 +167,7 @@ def _read(connection: socket.socket) -> None:
 
 
 def _asked(port: int, method: str, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
     try:
         connection.request(method, path, b"{}" if method == "POST" else None)
         return connection.getresponse().status
@@ -176,8 +176,8 @@ def _asked(port: int, method: str, path: str) -> int:
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(600):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+    for _ in range(2_400):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60):
             return
         time.sleep(0.05)
     raise TimeoutError("HAProxy did not start")
@@ -185,7 +185,7 @@ def _wait_for(port: int) -> None:
 
 def _children(parent: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """HAProxy, once it listens."""
-    for _ in range(200):
+    for _ in range(2_400):
         found = [each for each in psutil.Process(parent.pid).children(recursive=True) if each.name() == "haproxy"]
         if found and len(_listening(found[0])) == 3:
             return found

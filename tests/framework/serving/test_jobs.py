@@ -53,7 +53,7 @@ def asked(data: Path, out: Path, source: dict[str, Any]) -> dict[str, Any]:
 
 def ended(client: Client, id: str) -> dict[str, Any]:
     """The job once it no longer waits or runs."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while time.monotonic() < until:
         status, told = client.ask("GET", f"/api/v1/jobs/{id}")
         assert status == 200

@@ -26,7 +26,7 @@ class Notes:
         self._failing = failing
 
     def observe(self, seen: Observed) -> None:
-        self.go_on.wait(30)
+        self.go_on.wait(240)
         self.seen.append(seen)
         if self._failing:
             raise ValueError("no room")
@@ -35,7 +35,7 @@ class Notes:
         self.closed = True
 
     def wait_for(self, count: int) -> list[Observed]:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 240
         while len(self.seen) < count and time.monotonic() < until:
             time.sleep(0.01)
         return self.seen
@@ -74,8 +74,8 @@ def test_each_request_is_told_with_rows_answers_and_status_beside_an_observer_th
     assert (right.model, right.version, right.status, right.request) == ("cars", None, 200, "a" * 128)
     assert list(right.rows) == [row, row]
     assert list(right.items) == answer["predictions"]
-    assert 0 < right.seconds < 30
-    assert abs(right.at - time.time()) < 60
+    assert 0 < right.seconds < 300
+    assert abs(right.at - time.time()) < 300
     assert (strange.status, list(strange.items), strange.rows[0]["wheels"]) == (422, [], 4)
     assert (broken.status, list(broken.rows)) == (400, [])
 

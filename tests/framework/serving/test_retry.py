@@ -63,10 +63,10 @@ def test_it_is_opened_after_a_pause_by_itself_and_then_no_more(
         await replica.reconfigure(configuration)
         shutil.copytree(cars, tmp_path / "part")
         (tmp_path / "part").rename(tmp_path / "late")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while replica.failed or "late" not in replica.models:
                 await asyncio.sleep(0.01)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while replica._retrying is not None:
                 await asyncio.sleep(0.01)
 

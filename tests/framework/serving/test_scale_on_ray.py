@@ -42,7 +42,7 @@ def asking(endpoint: Endpoint, clients: int) -> Iterator[list[int]]:
     body = json.dumps(endpoint.example)
 
     def one() -> None:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=120)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=240)
         while not ended.is_set():
             try:
                 connection.request("POST", parts.path, body, {"content-type": "application/json"})
@@ -81,7 +81,7 @@ def test_a_model_opened_on_demand_is_asked_taken_down_and_no_longer_there(endpoi
     host, path = urlsplit(endpoint.url).netloc, "/api/v1/predict/birds"
 
     def asked() -> tuple[int, str]:
-        connection = http.client.HTTPConnection(host, timeout=120)
+        connection = http.client.HTTPConnection(host, timeout=240)
         connection.request("POST", path, json.dumps({"island": "Dream", "bill_length_mm": 46.0}))
         answer = connection.getresponse()
         return answer.status, answer.read().decode()

@@ -128,7 +128,7 @@ class Slow:
 
     def __call__(self, name: str, **source: Any) -> Any:
         self.opened.append(name)
-        assert self.go.wait(60)
+        assert self.go.wait(240)
         return open_model(name, **source)
 
 

@@ -100,12 +100,12 @@ def test_a_server_with_a_certificate_speaks_https_and_nothing_else(
 ) -> None:
     assert endpoint.url.startswith("https://127.0.0.1:")
     assert endpoint.predict(endpoint.example)["model"] == "cars"
-    ran = subprocess.run(shlex.split(endpoint.curl()), capture_output=True, text=True, timeout=30)
+    ran = subprocess.run(shlex.split(endpoint.curl()), capture_output=True, text=True, timeout=240)
     assert '"prediction":' in ran.stdout
     with pytest.raises((urllib.error.URLError, http.client.HTTPException, OSError)):
-        urllib.request.urlopen(endpoint.url.replace("https:", "http:").partition("/api")[0] + "/healthz", timeout=10)
+        urllib.request.urlopen(endpoint.url.replace("https:", "http:").partition("/api")[0] + "/healthz", timeout=120)
     with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):  # unknown to the machine
-        urllib.request.urlopen(endpoint.url.partition("/api")[0] + "/healthz", timeout=10)
+        urllib.request.urlopen(endpoint.url.partition("/api")[0] + "/healthz", timeout=120)
 
 
 def test_only_its_own_certificate_is_trusted_and_no_old_protocol_is_spoken(endpoint: Endpoint, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_only_its_own_certificate_is_trusted_and_no_old_protocol_is_spoken(endpo
     old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(endpoint.url.partition("/api")[0] + "/healthz", timeout=10, context=old)
+        urllib.request.urlopen(endpoint.url.partition("/api")[0] + "/healthz", timeout=120, context=old)
 
 
 def test_a_second_model_joins_and_another_certificate_is_refused(
@@ -134,7 +134,7 @@ def test_the_way_in_tells_the_replicas_that_it_speaks_https(endpoint: Endpoint) 
     """Whatever a client says of it."""
     root = endpoint.url.partition("/api")[0]
     asked = urllib.request.Request(f"{root}/healthz", headers={"x-forwarded-proto": "http"})
-    with urllib.request.urlopen(asked, timeout=10, context=trusting(str(endpoint.certificate))) as answer:
+    with urllib.request.urlopen(asked, timeout=120, context=trusting(str(endpoint.certificate))) as answer:
         assert json.load(answer)["models"]
         assert len(answer.headers.get_all("x-request-id")) == 1
     folder = Path(str(deployment_folder()))

@@ -83,7 +83,7 @@ class Threads:
     """Ranks as threads of this process: what they sum, and their gradients, meet in memory."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.meeting = size, threading.Barrier(size, timeout=30)
+        self.size, self.meeting = size, threading.Barrier(size, timeout=240)
         self.told: list[Any] = [None] * size
 
     def crew(self, rank: int, state: State | None = None) -> "ThreadCrew":

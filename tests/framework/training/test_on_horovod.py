@@ -58,7 +58,7 @@ def logistic(crew: Any, facts: dict[str, Any]) -> dict[str, Any]:
         optimizer.load_state_dict(state["optimizer"])
     mine, answers = X[crew.rank :: crew.size], y[crew.rank :: crew.size]
     loss = torch.nn.functional.binary_cross_entropy_with_logits
-    until = time.time() + 60
+    until = time.time() + 240
     while step < facts["steps"] or (crew.size < facts.get("wide", 0) and time.time() < until):
         optimizer.zero_grad(set_to_none=True)
         half = len(mine) // 2
@@ -136,7 +136,7 @@ def facts(tmp_path: Path) -> dict[str, Any]:
     return {"rows": (scale(X[:568]), y[:568]), "steps": 60, "home": str(home)}
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
+def until(true: Callable[[], bool], seconds: float = 240.0) -> bool:
     end = time.time() + seconds
     while not true() and time.time() < end:
         time.sleep(0.1)
@@ -168,7 +168,7 @@ def test_two_ranks_end_where_ddp_ends_to_1e5(facts: dict[str, Any], tmp_path: Pa
     address = ray.nodes()[0]["NodeManagerAddress"]
     assert between == {(address, address)}  # the node's own interface: on several nodes loopback would lead nowhere
     train = ray.remote(lambda rank: logistic(Reference(rank, str(tmp_path / "meet")), other))
-    ddp, _ = ray.get([train.remote(rank) for rank in range(2)], timeout=120)
+    ddp, _ = ray.get([train.remote(rank) for rank in range(2)], timeout=240)
     assert told["rank"] == 0
     assert np.abs(told["weights"] - ddp["weights"]).max() < 1e-5
     assert told["loss"] == pytest.approx(ddp["loss"], abs=1e-5)
@@ -263,7 +263,7 @@ def test_a_cluster_that_is_too_small_or_busy_is_told(facts: dict[str, Any], ray_
     busy = ray.remote(Busy).options(num_cpus=1).remote()
     ray.get(busy.ready.remote())
     try:
-        with pytest.raises(HorovodStartError, match="1 of 2 Horovod ranks"):
+        with pytest.raises(HorovodStartError, match=r"[01] of 2 Horovod ranks"):  # a busy machine starts none in time
             run(logistic, facts, resources=TWO, context=Context(), start_seconds=10.0)
     finally:
         ray.kill(busy)  # else the tests after this one wait for its CPU

@@ -44,7 +44,7 @@ def birds(penguins: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> P
     facts = {**predictor.facts, "validation_score": made.entries[0].score}
     whole = replace(predictor, reference=reference, facts=facts)
     made = replace(made, champion=replace(made.winner, predictor=whole))
-    told = explain(made.winner, made.split.test, methods=["permutation"], seconds=60)
+    told = explain(made.winner, made.split.test, methods=["permutation"], seconds=240)
     os.chdir(home)
     try:
         with pytest.MonkeyPatch.context() as patch:

@@ -58,7 +58,7 @@ def test_a_slow_shadow_drops_what_it_cannot_hold_and_does_the_rest(serving: Serv
     model, go = served(serving), threading.Event()
 
     def slow(requests: Any) -> Any:
-        go.wait(30)
+        go.wait(240)
         return model.score(requests)
 
     half = MOST_WAITING // 2

@@ -98,7 +98,7 @@ def test_the_counts_are_of_both_replicas(endpoint: Endpoint) -> None:
 
     assert until(counted)
     told = traffic(NAME)
-    with urllib.request.urlopen(endpoint.url.replace("predict", "traffic"), timeout=30) as answer:
+    with urllib.request.urlopen(endpoint.url.replace("predict", "traffic"), timeout=240) as answer:
         assert json.load(answer)["arms"] == told["arms"]
 
 

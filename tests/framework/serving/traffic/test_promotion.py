@@ -37,7 +37,7 @@ def asked(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> Callable[..., di
         ]
         assert serving.client.ask("POST", "/api/v1/outcomes", came) == (200, {"taken": rows})
         told = serving.traffic()
-        limit = time.monotonic() + 120
+        limit = time.monotonic() + 240
         while time.monotonic() < limit and not (
             told["state"] == until if until else sum(arm["outcomes"] for arm in told["arms"]) == rows
         ):

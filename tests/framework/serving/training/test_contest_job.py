@@ -95,7 +95,7 @@ def _line(process: psutil.Process) -> list[str]:
 
 
 def none_left() -> bool:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while workers() and time.monotonic() < end:
         time.sleep(0.1)
     return not workers()
