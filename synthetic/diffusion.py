@@ -2,7 +2,8 @@
 
 Take `ar` first: this learns two to five times as long and draws at a tenth of its pace. On modeldata/attrition its rows
 are less useful (TSTR ÷ TRTR 0.89; `ar` 0.97, `copula` 0.86), on credit_data as useful (0.98; 0.98, 0.86), on both about
-as hard to tell from real ones (C2ST 0.62; 0.59, 0.63 to 0.69). It is for a contest, where minutes are at hand.
+as hard to tell from real ones (C2ST 0.62; 0.59, 0.63 to 0.69). On cells it has 0.97, on car_prices 0.93, on Sacramento,
+whose prices hang on 37 cities and 68 zip codes over 932 rows, 0.56. It is for a contest, where minutes are at hand.
 """
 
 import json

@@ -15,13 +15,14 @@ from synthetic.codec import Codec, Numbers, codec_from_json
 from synthetic.constraints import Constraint
 from synthetic.fitted import Fitted, fit_by
 from synthetic.gan_modes import Modes
-from synthetic.synthesizer import Allowed, seeded
+from synthetic.synthesizer import Allowed, seeded, within
 
 if TYPE_CHECKING:
     from framework.training.plan import Plan
     from synthetic.gan_net import Generator
 
 WEIGHTS, CARD = "generator.safetensors", "gan.json"
+AT_ONCE = 1_024  # rows in the generator: what lies between its layers stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -102,22 +103,25 @@ class GANCore:
         parts = np.array(list(self.asked), dtype=np.int64)
         if bound:
             parts = np.array([min(bound, key=lambda at: float(self.asked[at][allowed[at][0]].sum()))])
-        condition = np.zeros((rows, sum(len(each) for each in self.asked.values())), dtype=np.float32)
+        inputs = np.zeros((rows, self.shape["inputs"]), dtype=np.float32)
+        noise, condition = inputs[:, : self.shape["noise"]], inputs[:, self.shape["noise"] :]
         if len(parts):
             part = random.choice(parts, rows)
             for at in parts.tolist():
-                chances = self.asked[at] * (allowed[at][0] if at in allowed else 1.0)
+                chances = self.asked[at] * allowed[at][0] if at in allowed else self.asked[at]
+                if not chances.any():  # noise left nothing of these tokens
+                    chances = allowed[at][0].astype(np.float64)
                 mine = np.flatnonzero(part == at)
                 token = random.choice(len(chances), len(mine), p=chances / chances.sum())
                 condition[mine, self.offset(at) + token] = 1
-        noise = random.standard_normal((rows, self.shape["noise"])).astype(np.float32)
+        noise[:] = random.standard_normal(noise.shape)
         with torch.inference_mode():
-            logits = self.generator(torch.from_numpy(np.concatenate([noise, condition], axis=1)))
+            logits = torch.cat([self.generator(piece) for piece in torch.from_numpy(inputs).split(AT_ONCE)])
             made = drawn(logits, self.modes, torch.from_numpy(random.standard_exponential(logits.shape, np.float32)))
         places = self.modes.decode(made.numpy(), self.codecs)
-        binned = np.array([isinstance(codec, Numbers) for codec in self.codecs])
-        inside = np.where(binned, places % 1, random.random(places.shape) * (1 - 1e-9))
-        return np.asarray(np.floor(places) + inside)
+        whole = [at for at, codec in enumerate(self.codecs) if not isinstance(codec, Numbers)]
+        places[:, whole] = within(np.floor(places[:, whole]), random)
+        return places
 
     def offset(self, part: int) -> int:
         """Where a part's tokens begin in the conditional vector."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from synthetic.codec import Codec, Numbers
+from synthetic.codec import MOST_DECIMALS, Codec, Numbers
 from synthetic.synthesizer import Learned
 
 MODES = 10
@@ -16,6 +16,7 @@ FIT_ROWS = 5_000
 SPREADS = 4.0  # standard deviations, at which a distance is 1
 OFTEN = 0.05  # of the rows, from which a value is a mode of its own
 LEAST_WEIGHT = 0.005
+LEAST_WIDTH = 0.001  # of the widest mode's, below which a mode is not likelier for being narrow
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Modes:
         spans: list[Span] = []
         begin = 0
         for at, codec in enumerate(rows.codecs):
-            if isinstance(codec, Numbers) and codec.card - codec.missing > 1:
+            if isinstance(codec, Numbers) and (codec.binned or codec.card - codec.missing > 1):
                 values = codec.values_at(rows.places[:, at])
                 centres, widths = _mixture(values[~np.isnan(values)], seed)
                 spans.append(Span(begin, True, len(centres) + codec.missing, centres, widths, codec.missing))
@@ -84,11 +85,11 @@ class Modes:
                 made[row, span.begin + tokens[:, at]] = 1
                 continue
             values = codec.values_at(rows.places[:, at])
-            away = (values[:, None] - span.centres) / np.maximum(span.widths, 1e-9)
-            likely = np.exp(-0.5 * np.minimum(away**2, 400.0)) / np.maximum(
-                span.widths, 1e-3 * span.widths.max() + 1e-12
-            )
-            likely = np.where(span.widths == 0, np.where(values[:, None] == span.centres, 1e9, 0.0), likely + 1e-12)
+            one = span.widths == 0
+            away = (values[:, None] - span.centres) / np.where(one, 1.0, span.widths)
+            dense = (span.widths.max() or 1.0) / np.maximum(span.widths, LEAST_WIDTH * (span.widths.max() or 1.0))
+            likely = np.exp(-0.5 * np.minimum(away**2, 400.0)) * dense + 1e-12
+            likely = np.where(one, np.where(values[:, None] == span.centres, 1e9, 0.0), likely)
             sums = np.nan_to_num(likely, nan=1.0).cumsum(axis=1)
             mode = (
                 (random.random(len(rows))[:, None] * sums[:, -1:] >= sums).sum(axis=1).clip(max=len(span.centres) - 1)
@@ -111,7 +112,8 @@ class Modes:
             gone = span.missing & (chosen == span.choices - 1)
             mode = np.minimum(chosen, len(span.centres) - 1)
             values = span.centres[mode] + SPREADS * span.widths[mode] * made[:, span.begin].astype(np.float64)
-            values = np.where(span.widths[mode] > 0, np.round(values, codec.decimals), values)
+            if codec.decimals < MOST_DECIMALS:
+                values = np.where(span.widths[mode] > 0, np.round(values, codec.decimals), values)
             places[:, at] = codec.place(np.where(gone, np.nan, values))
         return places
 
@@ -146,6 +148,7 @@ def _mixture(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         centres.append(rest[0])
         widths.append(0.0)
     elif len(rest):
+        seed %= 2**32  # scikit-learn takes no more
         some = np.random.default_rng(seed).permutation(rest)[:FIT_ROWS]
         mean, spread = float(some.mean()), float(some.std()) or 1.0
         mixture = BayesianGaussianMixture(

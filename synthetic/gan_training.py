@@ -9,6 +9,7 @@ import numpy as np
 
 from framework.contender import Context, OutOfTimeError
 from framework.training.failure import TrainingError
+from synthetic.codec import Numbers
 from synthetic.gan import GANCore
 from synthetic.gan_conditions import Conditions
 from synthetic.gan_looks import alike
@@ -54,7 +55,10 @@ def train_gan(asked: "GAN", rows: Learned, context: Context) -> GANCore:
 
     order = seeded(context.seed, 2).permutation(len(rows))
     held = order[: max(LEAST_HELD, round(HELD * len(rows)))]
-    kept = order if len(rows) < 4 * LEAST_HELD else order[len(held) :]
+    kept = order
+    if len(rows) >= 4 * LEAST_HELD:
+        rest = order[len(held) :]
+        kept = np.concatenate([rest, held[_unshown(rows, held, rest)]])
     learned = Learned(rows.places[kept], rows.cards, rows.codecs)
     facts: dict[str, Any] = {
         "asked": asked,
@@ -82,6 +86,16 @@ def train_gan(asked: "GAN", rows: Learned, context: Context) -> GANCore:
     generator = Generator(shape["inputs"], facts["modes"].width, width=asked.width)
     generator.load_state_dict({name: torch.from_numpy(np.array(part)) for name, part in told.items()})
     return GANCore(generator, facts["modes"], rows.codecs, conditions.shares, shape)
+
+
+def _unshown(rows: Learned, held: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Which of the held rows have a category, or a number that is there or missing, as none of the rest has: they are
+    learned from too."""
+    told = []
+    for tokens, card, codec in zip(rows.tokens.T, rows.cards, rows.codecs, strict=True):
+        shown = codec.missing & (tokens == card - 1) if isinstance(codec, Numbers) else tokens
+        told.append(~np.isin(shown[held], shown[rest]))
+    return np.asarray(np.any(told, axis=0))
 
 
 def learn_on_ray(facts: dict[str, Any]) -> dict[str, np.ndarray] | None:

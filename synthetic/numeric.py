@@ -62,6 +62,12 @@ class Numbers:
         return np.argsort(np.concatenate(self._order))
 
     @cached_property
+    def _pieces(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each straight piece of all bins begins and ends, shape (bins · levels,), rising: one bin begins where
+        the one before it ends."""
+        return self.grids[:, :-1].ravel(), self.grids[:, 1:].ravel()
+
+    @cached_property
     def _each(self) -> Any:
         """Every token's value, where each has one alone."""
         return array_of(self.column(self.values_at(np.arange(max(1, self.card)) + 0.5)))
@@ -98,11 +104,10 @@ class Numbers:
             free = (self.atoms[near] != v) & self.binned
             found = of_atom[near] + 0.5
         if self.binned:
-            which = np.searchsorted(self.grids[1:, 0], v, side="right")
-            grid = self.grids[which]
-            piece = (v[:, None] >= grid[:, 1 : self.levels]).sum(axis=1)
-            row = np.arange(len(v))
-            low, high = grid[row, piece], grid[row, piece + 1]
+            begins, ends = self._pieces
+            at = np.searchsorted(begins[1:], v, side="right")
+            which, piece = np.divmod(at, self.levels)
+            low, high = begins[at], ends[at]
             wide = high > low
             part = np.where(wide, (v - low) / np.where(wide, high - low, 1.0), 0.5)
             inside = (piece + np.clip(part, 0, 1)) / self.levels
@@ -120,12 +125,12 @@ class Numbers:
         atom = found < len(self.atoms)
         taken[atom] = self.atoms[found[atom]]
         if self.binned:
-            grid = self.grids[found[~atom] - len(self.atoms)]
+            begins, ends = self._pieces
             scaled = (places[there][~atom] - token[there][~atom]) * self.levels
             piece = np.minimum(scaled.astype(np.int64), self.levels - 1)
-            row = np.arange(len(grid))
-            low, high = grid[row, piece], grid[row, piece + 1]
-            taken[~atom] = low + (scaled - piece) * (high - low)
+            at = (found[~atom] - len(self.atoms)) * self.levels + piece
+            low = begins[at]
+            taken[~atom] = low + (scaled - piece) * (ends[at] - low)
         values[there] = np.round(taken, self.decimals) if self.decimals < MOST_DECIMALS else taken
         return values
 

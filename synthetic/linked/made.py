@@ -1,5 +1,6 @@
 """What a command that makes linked tables was asked for, and what came of it."""
 
+import html
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,12 @@ class MadeTables:
             for link, each in self.links.items()
         ]
         return "\n".join([f"{self.folder}: {files}", *told])
+
+    def _repr_html_(self) -> str:
+        told = {str(link): asdict(each) for link, each in self.links.items()}
+        files = html.escape(", ".join(f"{name} ({rows:,} rows)" for name, rows in self.rows.items()))
+        table: str = pd.DataFrame.from_dict(told, orient="index").round(3).to_html()
+        return f"<p>linked tables: {files}</p>{table}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -38,6 +38,6 @@ def test_a_notebook_runs_and_keeps_no_output_in_git(
     ran = executed(notebook, tmp_path)
     outputs = [output for cell in ran.cells for output in cell.get("outputs", [])]
     shown = [output["data"] for output in outputs if "data" in output]
-    assert any("winner:" in data.get("text/html", "") for data in shown)
+    assert any(each in data.get("text/html", "") for data in shown for each in ("winner:", "linked tables:"))
     assert all("image/png" in data for data in shown if data["text/plain"].startswith("<Figure"))
     assert not [text for output in outputs if "ipywidgets" in (text := output.get("text", ""))]

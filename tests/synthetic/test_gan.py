@@ -48,6 +48,55 @@ def test_a_vector_gives_its_row_back() -> None:
     assert (places.astype(int) == rows.tokens).mean() > 0.99
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e13])
+def test_a_vector_gives_its_row_back_at_any_scale(scale: float) -> None:
+    random = np.random.default_rng(0)
+    spent = np.where(random.random(600) < 0.3, 0.0, np.exp(random.normal(0, 0.7, 600))) * scale
+    rows = learned(pd.DataFrame({"spent": spent, "kind": random.choice(list("ab"), 600)}))
+    modes = Modes.learn(rows, seed=0)
+    made = modes.decode(modes.encode(rows, seeded(0)), rows.codecs)
+    assert (made.astype(int) == rows.tokens).mean() > 0.99
+
+
+def test_a_number_that_few_rows_have_is_not_always_the_same() -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"bonus": np.where(np.arange(300) < 15, random.normal(5, 1, 300), np.nan)})
+    table["kind"] = random.choice(list("ab"), 300)
+    rows = learned(table)
+    assert rows.cards.tolist() == [2, 2]
+    modes = Modes.learn(rows, seed=0)
+    made = modes.decode(modes.encode(rows, seeded(0)), rows.codecs)
+    there = ~table["bonus"].isna().to_numpy()
+    assert np.abs(made - rows.places)[there, 0].max() < 0.02
+    assert (made[~there, 0].astype(int) == 1).all()
+    drawn = GAN(epochs=30, batch=100, width=16, looks=1).fit(table, ()).sample(2_000)["bonus"].dropna()
+    assert drawn.nunique() > 5
+
+
+@pytest.mark.parametrize("seed", [-1, 2**40])
+def test_any_whole_number_is_a_seed(seed: int) -> None:
+    assert Modes.learn(learned(penguins()), seed).width == Modes.learn(learned(penguins()), seed % 2**32).width
+
+
+def test_what_one_row_alone_shows_is_learned_and_may_be_asked_for() -> None:
+    random = np.random.default_rng(0)
+    kinds = np.append([f"k{each}" for each in range(30)], random.choice(["a", "b"], 270))
+    table = pd.DataFrame({"kind": kinds, "x": random.normal(size=300)})
+    core = GAN(epochs=1, width=8, looks=1).fit(table).core
+    assert isinstance(core, GANCore)
+    assert core.asked[0].min() > 0
+    for token in range(len(core.asked[0])):
+        assert core.draw(4, {0: np.arange(len(core.asked[0]))[None] == token}, 0).shape == (4, 2)
+
+
+def test_a_condition_that_noise_left_no_share_is_drawn_by_all_the_same() -> None:
+    core = taught()[0].core
+    assert isinstance(core, GANCore)
+    noisy = GANCore(core.generator, core.modes, core.codecs, {0: np.array([0.7, 0.3, 0.0])}, core.shape)
+    drawn = noisy.draw(2_000, {0: np.array([[False, False, True]])}, 0)
+    assert float((drawn[:, 0].astype(int) == 2).mean()) > 0.5
+
+
 def test_a_frequent_value_is_a_mode_without_width() -> None:
     random = np.random.default_rng(0)
     spent = np.where(random.random(500) < 0.4, 0.0, random.normal(80, 5, 500))

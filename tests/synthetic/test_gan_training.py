@@ -156,7 +156,7 @@ def test_two_workers_end_the_same_though_one_is_killed(ray_session: Session, tmp
     assert looks[-1] == 8
     assert same(again, whole)
     assert whole.sample(500, seed=1).equals(again.sample(500, seed=1))
-    assert not training(wait=20.0)
+    assert not training(wait=240.0)
 
 
 def training(wait: float = 0.0) -> list[psutil.Process]:
