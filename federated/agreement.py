@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from federated.exchange import Exchange, FederationError
-from federated.job import AnyJob, is_secure
+from federated.job import AnyJob
 from federated.message import Message
 from federated.preparation import Preparation, numbers_of, prepare, schema_of
 from federated.privacy.levels import RecordLevel
@@ -44,7 +44,7 @@ class Agreement:
             if self._noisy:
                 agreed = self._measure_noisily(schema, rows)
                 break
-            if is_secure(self.job):
+            if self.job.secure:
                 summed = SummedAgreement(self.exchange, registry or {}, rows, run, quorum=self.quorum)
                 agreed = prepare(schema, *summed.measure(schema))
                 break

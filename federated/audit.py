@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from federated.message import Message
-from framework.sealed import FIRST, AuditError, Line, appended, read
+from framework.sealed import FIRST, AuditError, Line, appended, read, settle
 
 __all__ = ["FIRST", "Audit", "AuditError", "verify"]
 
@@ -24,6 +24,12 @@ class Audit:
 
     def record(self, message: Message, sent: bytes) -> None:
         """Writes the line of a message that is about to leave; on the disk before it does."""
+        self.write(message, sent)
+        self.settle()
+
+    def write(self, message: Message, sent: bytes) -> None:
+        """Writes the line of a message that is to leave after `settle`: until then it outlives this process, and not
+        yet a loss of power."""
         arrays = {group: {name: list(a.shape) for name, a in held.items()} for group, held in message.groups.items()}
         line: Line = {
             "time": round(time.time(), 3),
@@ -37,8 +43,12 @@ class Audit:
         }
         if message.kind in ("refusal", "withdrawn"):
             line["reason"] = message.facts["reason"]
-        self.last = appended(self.path, line, self.lines + 1, self.last)
+        self.last = appended(self.path, line, self.lines + 1, self.last, settled=False)
         self.lines += 1
+
+    def settle(self) -> None:
+        """Returns once every line is on the disk."""
+        settle(self.path)
 
 
 def verify(path: Path) -> tuple[int, str]:

@@ -49,6 +49,8 @@ class Bench:
         self._parts = travelling(net)
         self.loss = encoder.loss(job.metric)
         self.train, self.valid = encoder.rows(train), encoder.rows(valid)
+        self._train, self._valid = _laid_out(net, self.train), _laid_out(net, self.valid)
+        self.train_weight, self.valid_weight = (float(r.weights.double().sum()) for r in (self.train, self.valid))
         self.kept: dict[str, Arrays] = {}
         self.private: NoisySteps | None = None
         self.round = 0
@@ -82,7 +84,7 @@ class Bench:
             return self.weights()
         if len(self.valid) < LEAST_SURE:
             return None
-        before = self._losses(start, self.valid)
+        before = self._losses(start, self._valid)
         best, kept = before, None
         plan = replace(self.job.plan, optimizer="adamw", rate=rate, batch=FINE_BATCH)
         self.load(start)
@@ -90,7 +92,7 @@ class Bench:
         for epoch in range(epochs):
             self._learn(1, 0.0, start, None, "", salt=epoch, made=made, plan=plan)
             weights = self.weights()
-            losses = self._losses(weights, self.valid)
+            losses = self._losses(weights, self._valid)
             if losses.mean() < best.mean():
                 best, kept = losses, weights
         gain = before - best
@@ -99,11 +101,11 @@ class Bench:
 
     def train_loss(self, weights: Arrays) -> float:
         """The mean loss over the rows to learn from, each counted by its weight."""
-        return self._mean_loss(weights, self.train)
+        return self._mean_loss(weights, self._train, self.train_weight)
 
     def valid_loss(self, weights: Arrays) -> float:
         """The same over the rows to stop by; nan without any."""
-        return self._mean_loss(weights, self.valid)
+        return self._mean_loss(weights, self._valid, self.valid_weight)
 
     def weights(self) -> Arrays:
         """A copy of what travels: parameters, and the running figures of batch norms."""
@@ -152,7 +154,7 @@ class Bench:
             torch.default_generator.manual_seed(seed)  # manual_seed looks for devices too, as long as a third of a step
             self.net.train()
             for _ in range(epochs):
-                count += steps.make(shuffled(self.net, self.train, order, plan.batch))
+                count += steps.make(shuffled(self.net, self._train, order, plan.batch))
         if plan.keep and memory:
             told = moments(mover, self.net)
             self.kept |= {f"{memory}: {key}": {**self.kept.get(f"{memory}: {key}", {}), **told[key]} for key in told}
@@ -166,10 +168,10 @@ class Bench:
         """The plan's optimizer of these, fresh, as torch has it."""
         return optimizer(self.net, parameters, self.job.plan)
 
-    def _mean_loss(self, weights: Arrays, rows: "Rows") -> float:
+    def _mean_loss(self, weights: Arrays, rows: "Rows", weight: float) -> float:
         if not len(rows):
             return float("nan")
-        return float(self._losses(weights, rows).sum() / float(rows.weights.double().sum()))
+        return float(self._losses(weights, rows).sum() / weight)
 
     def _losses(self, weights: Arrays, rows: "Rows") -> np.ndarray:
         """Each row's loss times its weight, float64, shape (rows,)."""
@@ -187,3 +189,8 @@ class Bench:
     def _seed(self, memory: str, salt: int) -> int:
         told = f"{self.job.seed}|{self.silo}|{self.round}|{memory}|{salt}"
         return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6], "big")
+
+
+def _laid_out(net: "torch.nn.Module", rows: "Rows") -> "Rows":
+    """What the net makes of them without a weight, once for all rounds; where they are many, block by block later."""
+    return replace(rows, inputs=net.columns.placed(rows.inputs)) if 0 < len(rows) <= BLOCK else rows

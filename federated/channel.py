@@ -7,12 +7,15 @@ from typing import Any, Protocol
 
 from cluster.user_error import UserError
 from federated.secure_aggregation.identity import Identity, Registry
-from federated.silo import Silo, SiloHost, folder_name
+from federated.silo import Silo, folder_name
+from federated.silo_host import SiloHost, answers
 from federated.source import Source
 
 Ticket = Any  # of a request under way; a reference of Ray's object store is one
 LONGEST = 1e6  # seconds that Ray is asked to wait
 RESTARTS = 3  # of a host whose process was lost
+TOGETHER = 8  # silos of one host that answer in one call: so many wait for one that is late
+INLINE = 90_000  # bytes of a question that travel with the call; a longer one is put where all hosts can read it
 
 
 class LostSiloError(UserError):
@@ -70,7 +73,10 @@ class Direct:
         return tuple(self._silos)
 
     def ask(self, silos: Sequence[str], request: bytes) -> dict[str, Ticket]:
-        return {silo: self._silos[silo].answer(request) for silo in silos}
+        told = answers({silo: self._silos[silo] for silo in silos}, request)
+        if (error := next((answer for answer in told.values() if isinstance(answer, Exception)), None)) is not None:
+            raise error
+        return dict(told)
 
     def wait(self, tickets: Mapping[str, Ticket], seconds: float) -> list[str]:
         return list(tickets)
@@ -96,9 +102,7 @@ class OnRay:
         return tuple(self.hosts)
 
     def ask(self, silos: Sequence[str], request: bytes) -> dict[str, Ticket]:
-        import ray
-
-        shared = ray.put(request)  # once, however many silos there are
+        shared = _shared(request)
         return {silo: self.hosts[silo].answer.remote(silo, self.sources[silo], shared) for silo in silos}
 
     def wait(self, tickets: Mapping[str, Ticket], seconds: float) -> list[str]:
@@ -115,9 +119,32 @@ class OnRay:
         import ray
 
         try:
-            return bytes(ray.get(ticket))
+            told = ray.get(ticket)
         except ray.exceptions.RayError as error:
             raise LostSiloError(f"its process ended ({type(error).__name__})") from error
+        if isinstance(told, str):
+            raise LostSiloError(told)
+        return bytes(told)
+
+
+@dataclass(frozen=True)
+class Together(OnRay):
+    """Hosts that are asked for several of their silos by one call: a quarter of what a call for each of them costs.
+    Their answers come together, too: a silo that is late, or whose process is lost, keeps those of its mates."""
+
+    def ask(self, silos: Sequence[str], request: bytes) -> dict[str, Ticket]:
+        shared = _shared(request)
+        by_host: dict[Any, list[str]] = {}
+        for silo in silos:
+            by_host.setdefault(self.hosts[silo], []).append(silo)
+        tickets: dict[str, Ticket] = {}
+        for host, held in by_host.items():
+            for begin in range(0, len(held), TOGETHER):
+                few = held[begin : begin + TOGETHER]
+                sources = [self.sources[silo] for silo in few]
+                told = host.answers.options(num_returns=len(few)).remote(few, sources, shared)
+                tickets |= zip(few, told if len(few) > 1 else [told], strict=True)
+        return tickets
 
 
 def start_hosts(
@@ -142,11 +169,18 @@ def start_hosts(
     options = {"num_cpus": cpus, "max_restarts": RESTARTS, "max_task_retries": RESTARTS}
     where = str(folder) if folder else None
     host = ray.remote(SiloHost).options(**options)
-    made = [host.remote(where, threads, kind) for _ in range(min(hosts, len(sources)))]
-    reached = {source.name: made[place % len(made)] for place, source in enumerate(sources)}
     known = identities or {}
     held = {s.name: [ray.put(part) for part in (s, known.get(s.name)) if part is not None] for s in sources}
-    return OnRay(reached, held, registry_of(known)), made
+    made = [host.remote(where, threads, kind) for _ in range(min(hosts, len(sources)))]
+    reached = {source.name: made[place % len(made)] for place, source in enumerate(sources)}
+    return Together(reached, held, registry_of(known)), made
+
+
+def _shared(request: bytes) -> Any:
+    """A question as calls carry it."""
+    import ray
+
+    return request if len(request) <= INLINE else ray.put(request)
 
 
 def registry_of(identities: Mapping[str, Identity]) -> Registry:

@@ -1,6 +1,7 @@
 """The last state of a federation in a file: what a coordinator that was lost is gone on with by the next one."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from federated.exchange import Exchange, FederationError, Happening
 from federated.job import AnyJob
 from federated.message import Message
 from federated.preparation import Preparation
+from federated.strategies import Server
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,22 @@ class Checkpoint:
         preparation = Preparation.from_message(kept.facts["preparation"], kept.groups)
         self._exchange.preparation = preparation
         return State(kept.round, preparation, kept.facts["rows"], kept.facts["state"], kept.groups)
+
+
+def grouped(servers: Mapping[str, Server | None]) -> dict[str, Arrays]:
+    """Servers by name as the groups of a state; without those that are none."""
+    groups: dict[str, Arrays] = {}
+    for name, server in servers.items():
+        if server is not None:
+            groups |= {f"{name}|": server.weights, **{f"{name}|{kept}": part for kept, part in server.kept.items()}}
+    return groups
+
+
+def servers_of(groups: Mapping[str, Arrays]) -> dict[str, Server]:
+    """What `grouped` has put together."""
+    parts: dict[str, dict[str, Arrays]] = {}
+    for key, arrays in groups.items():
+        name, between, kept = key.partition("|")
+        if between:
+            parts.setdefault(name, {})[kept] = arrays
+    return {name: Server(held.pop(""), held) for name, held in parts.items()}

@@ -11,7 +11,7 @@ from framework.data.frame import Fold
 
 
 class DealError(UserError):
-    """A fold whose rows cannot be dealt into silos."""
+    """A fold whose rows cannot be dealt into silos, or silos that cannot be dealt out to hosts."""
 
 
 def deal(fold: Fold, policy: Policy = USUAL) -> list[Held]:
@@ -30,6 +30,14 @@ def deal(fold: Fold, policy: Policy = USUAL) -> list[Held]:
         )
         for name in names
     ]
+
+
+def check_hosts(hosts: int, *, least: int = 0) -> None:
+    """Raises DealError for a number of actors that nobody can hold silos in. least: 0 where they may be in this
+    process."""
+    if hosts < least:
+        here = "0 holds them in this process, " if not least else ""
+        raise DealError(f"hosts={hosts} actors cannot hold silos: {here}1 or more hold them in actors of Ray.")
 
 
 def able(sources: Sequence[Held]) -> list[str]:

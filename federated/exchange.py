@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.user_error import UserError
 from federated.channel import Channel, LostSiloError, Ticket
+from federated.federation_error import FederationError as FederationError
 from federated.job import AnyJob
 from federated.message import BoundaryError, Message
 from federated.preparation import Preparation
@@ -15,10 +15,6 @@ from federated.preparation import Preparation
 log = logging.getLogger(__name__)
 
 TRIES = 4  # of a question to a silo whose process is lost: as often as Ray starts its host, and once more
-
-
-class FederationError(UserError):
-    """A federation that cannot go on; the silos that are to blame are named."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Exchange:
         self.happenings: list[Happening] = []
         self.refused: dict[str, str] = {}  # silo → its reason; it is not asked again
         self.sent = self.received = 0
-        self._join = Message("join", facts={"job": job.to_facts()})
+        self._join = Message("join", facts={"job": job.to_facts()}).to_bytes()
         self._late: dict[str, Ticket] = {}  # silos that still work on an earlier question
         self._lost: set[str] = set()
 
@@ -121,13 +117,12 @@ class Exchange:
 
     def _chain(self, whole: bytes, *, back: bool) -> list[bytes]:
         """What a silo is told, one after the other: before the question, where it is back, what it has missed."""
-        join = self._join.to_bytes()
-        if not back or whole == join:
+        if not back or whole == self._join:
             return [whole]
         if self.preparation is None:
-            return [join, whole]
+            return [self._join, whole]
         facts, groups = self.preparation.to_message()
-        return [join, Message("prepare", facts=facts, groups=groups).to_bytes(), whole]
+        return [self._join, Message("prepare", facts=facts, groups=groups).to_bytes(), whole]
 
     def _send(self, silos: list[str], request: bytes) -> dict[str, Ticket]:
         self.sent += len(silos) * len(request)

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal
 
 from cluster.resources import Resources
 from federated.channel import Direct, end_hosts, start_hosts
-from federated.dealt import able, deal, silo_column
+from federated.coordinator_actor import CoordinatorActor
+from federated.dealt import able, check_hosts, deal, silo_column
 from federated.job import Job, LocalPlan, Optimizer
 from federated.policy import USUAL, Policy
 from federated.privacy.levels import Privacy, SiloLevel
 from federated.privacy.promise import Promise, few_silos, hidden, kept_by
-from federated.rounds import Coordinator, CoordinatorActor, Outcome, Terms
+from federated.rounds import Coordinator, Outcome, Terms
 from federated.secure_aggregation.identity import Identity, found
 from federated.silo_model import SiloModel
 from federated.strategies import Strategy, training_of
@@ -92,6 +93,7 @@ class FederatedAverage:
 
     def fit(self, fold: Fold, context: Context) -> SiloModel:
         """Raises DealError where there are no silos, FederationError when too few of them take part."""
+        check_hosts(self.hosts)
         sources = deal(fold, self.policy)
         taking = able(sources)
         job = self.job(fold, context.seed, silos=len(taking))
@@ -149,7 +151,7 @@ class FederatedAverage:
             strategy, rounds = hidden(self.strategy, self.privacy, silos=silos, rounds=self.rounds)
         names = ("epochs", "batch", "rate", "weight_decay", "optimizer", "clip")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        usual = {} if self.privacy is not None else training_of(self.strategy)
+        usual = {} if self.privacy is not None else training_of(self.strategy, classes=bool(labels))
         plan = LocalPlan(**{**usual, **given}, keep=self.keep)
         return Job(
             target,

@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster.resources import Resources
 from cluster.wire import Arrays, Facts
-from federated.dealt import deal, names_in, silo_column
+from federated.dealt import check_hosts, deal, names_in, silo_column
 from federated.federated_average import FederatedAverage
 from federated.policy import USUAL, Policy, PolicyError
 from federated.strategies.fedavg import FedAvg
@@ -72,6 +72,7 @@ class FederatedSequence:
         """Raises DealError where there are no silos, TFFError where fewer than two have windows to learn from."""
         from cluster.connect import connect
 
+        check_hosts(self.hosts, least=1)
         connect()
         horizon, metric = fold.problem.horizon, fold.problem.metric
         histories = self._histories(fold, context)

@@ -16,7 +16,7 @@ from cluster.resources import Resources
 from cluster.wire import Facts
 from federated.agreement import Agreement
 from federated.channel import Direct
-from federated.dealt import deal
+from federated.dealt import able, check_hosts, deal
 from federated.dense import Dense
 from federated.dense_model import DenseModel
 from federated.exchange import Exchange
@@ -25,6 +25,7 @@ from federated.job import Job
 from federated.policy import USUAL, Policy
 from federated.privacy.levels import SiloLevel
 from federated.privacy.promise import few_silos, kept_by
+from federated.secure_aggregation.identity import Identity, found
 from federated.source import Held
 from federated.strategies.fedavg import FedAvg
 from federated.strategies.silo_private import SiloPrivate
@@ -35,6 +36,7 @@ from framework.problem import Kind
 
 Aggregator = Literal["mean", "robust", "private", "compressed"]
 Optimizer = Literal["sgd", "adam", "yogi"]
+SUMMED = ("mean", "private")  # aggregators that need no more than the silos' sum
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class FederatedTFF:
     server, server_rate: the optimizer that applies the mean step; silos train by SGD with `rate`. rounds, patience,
     epochs, batch: as in `FederatedAverage`. hosts: processes that own the silos, each with a TFF of its own: they take
     ten CPU seconds to start. Weights of rows are not known to it.
+    secure: secure aggregation, of "mean" and "private": the coordinator learns the weighted mean of the silos' updates
+    and scores, and the sums of what they agree on before, and no silo's own; three silos or more have to stay in each.
     """
 
     width: int = 128
@@ -67,6 +71,7 @@ class FederatedTFF:
     rate: float = 0.02
     hosts: int = 1
     policy: Policy = USUAL
+    secure: bool = False
     name: str = "federated tff"
     cpus: float = 1.0  # of each host
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
@@ -82,10 +87,12 @@ class FederatedTFF:
         `FederatedAverage`; EnvError when the deadline passes before the end."""
         from cluster.connect import connect
 
+        check_hosts(self.hosts, least=1)
         self._check()
         connect()
         sources = deal(fold, self.policy)
-        preparation, rows = self._agree(fold, sources, context)
+        identities = found(able(sources)) if self.secure else {}
+        preparation, rows = self._agree(fold, sources, identities, context)
         job = self._job(fold, context.seed, silos=len(rows), privacy=self.privacy)
         self._check_noise(job, len(rows))
         dense = Dense.learn(preparation)
@@ -98,6 +105,7 @@ class FederatedTFF:
             rounds=job.rounds,
             patience=self.patience if len(fold.valid) and not self.privacy else 0,
             least=0 if self.privacy else max(1, self.policy.minimum_count),
+            identities=identities,
         )
         told = self._promise(job, rows, facts["made"], context)
         return DenseModel(dense, weights, facts["rounds"], facts["plan"], told)
@@ -123,6 +131,11 @@ class FederatedTFF:
             raise TFFError(
                 f"aggregator={self.aggregator!r} with privacy={self.privacy}: pass both aggregator='private' and "
                 f"privacy=SiloLevel(epsilon=…), or neither."
+            )
+        if self.secure and self.aggregator not in SUMMED:
+            raise TFFError(
+                f"aggregator={self.aggregator!r} needs each silo's own update, and secure aggregation tells their "
+                f"weighted sum alone. Take one of {', '.join(SUMMED)}, or secure=False."
             )
         if self.privacy is not None and self.privacy.share < 1:
             raise TFFError(f"share={self.privacy.share:g}: every silo counts in each of TFF's rounds. Leave it at 1.")
@@ -150,11 +163,13 @@ class FederatedTFF:
     def _job(self, fold: Fold, seed: int, *, silos: int = 0, privacy: SiloLevel | None = None) -> Job:
         return FederatedAverage(strategy=FedAvg(), rounds=self.rounds, privacy=privacy).job(fold, seed, silos=silos)
 
-    def _agree(self, fold: Fold, sources: list[Held], context: Context) -> tuple[Any, dict[str, int]]:
+    def _agree(
+        self, fold: Fold, sources: list[Held], identities: Mapping[str, Identity], context: Context
+    ) -> tuple[Any, dict[str, int]]:
         """What the silos agree on of the columns, and the rows of each that takes part."""
-        job = self._job(fold, context.seed)
-        exchange = Exchange(Direct(sources), float("inf"), float("inf"), job)
-        preparation, rows = Agreement(exchange, job, quorum=1, units=True).reach()
+        job, channel = replace(self._job(fold, context.seed), secure=self.secure), Direct(sources, None, identities)
+        exchange = Exchange(channel, float("inf"), float("inf"), job)
+        preparation, rows = Agreement(exchange, job, quorum=1, units=True).reach(channel.registry)
         for happening in exchange.happenings:
             context.remark(f"{self.name}: {happening}")
         return preparation, rows

@@ -22,7 +22,8 @@ class JobError(UserError):
 class AnyJob(Protocol):
     """What silos and their policies know of a job, whatever is trained: a net's `Job`, or trees'.
 
-    ways: the names that a policy knows its training by.
+    ways: the names that a policy knows its training by. secure: silos add up what they tell under masks, so that no
+    sum is seen but that of all.
     """
 
     @property
@@ -37,15 +38,12 @@ class AnyJob(Protocol):
     def seed(self) -> int: ...
     @property
     def ways(self) -> list[str]: ...
+    @property
+    def secure(self) -> bool: ...
 
     def to_facts(self) -> Facts:
         """Plain data, which travels to the silos."""
         ...
-
-
-def is_secure(job: AnyJob) -> bool:
-    """Whether silos add up what they tell under masks, so that no sum is seen but that of all."""
-    return bool(getattr(job, "secure", False))
 
 
 @dataclass(frozen=True)

@@ -98,10 +98,11 @@ class Message:
         listed, parts = [], []
         for group, arrays in self.groups.items():
             for name, values in arrays.items():
-                array = np.ascontiguousarray(values).reshape(np.shape(values))
+                array = np.asarray(values)
                 if array.dtype.kind not in KINDS:
                     raise WireError(f"array {name!r} of {group!r} has dtype {array.dtype}; only numbers cross.")
-                array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                if array.dtype.str[0] == ">":
+                    array = array.astype(array.dtype.newbyteorder("<"))
                 listed.append([group, name, array.dtype.str, list(array.shape)])
                 parts.append(array.tobytes())
         head = {"kind": self.kind, "silo": self.silo, "round": self.round, "facts": self.facts, "arrays": listed}

@@ -1,12 +1,14 @@
 """A net's weights as silos exchange them: which parts of it travel, out of it and back into it."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cluster.wire import Arrays
 from federated.job import Job
+from federated.message import Message
 from federated.preparation import Preparation
 
 if TYPE_CHECKING:
@@ -35,6 +37,14 @@ def put(parts: "Parts", weights: Arrays) -> None:
 def load(net: "torch.nn.Module", weights: Arrays) -> None:
     """Puts these weights into the net. Raises KeyError when one is missing."""
     put(travelling(net), weights)
+
+
+@lru_cache(maxsize=1)
+def shared_net(preparation: bytes, job: bytes) -> "torch.nn.Module":
+    """One net for all silos of a process, by the messages that told of it: each loads its weights before it uses
+    it."""
+    asked = Message.from_bytes(preparation)
+    return Preparation.from_message(asked.facts, asked.groups).net(Job.from_facts(Message.from_bytes(job).facts))
 
 
 def fresh(job: Job, preparation: Preparation, seed: int) -> Arrays:

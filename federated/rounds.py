@@ -2,20 +2,18 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
 from cluster.wire import Arrays
 from federated.agreement import Agreement
 from federated.channel import SigningChannel
-from federated.checkpoint import Checkpoint, State
-from federated.dealt import able
-from federated.exchange import Exchange, FederationError, Happening
+from federated.checkpoint import Checkpoint, State, grouped, servers_of
+from federated.exchange import Exchange, FederationError
 from federated.job import Job
+from federated.judgement import Judgement
 from federated.message import Message
 from federated.net_weights import fresh
 from federated.preparation import Preparation
@@ -23,63 +21,15 @@ from federated.privacy.plan import rounds_within
 from federated.secure_aggregation.contribution import Contribution
 from federated.secure_aggregation.secure_sum import SecureSum
 from federated.secure_aggregation.summable import likes_of, update_of
-from federated.source import Held
 from federated.strategies import Server
+from federated.terms import Outcome, Terms
 from federated.update import SiloError, Update
 
+__all__ = ["Coordinator", "Outcome", "Terms"]
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "coordinator.bin"
-SUM = ""  # whose score it is where no silo's own is told
 SPARE_SHARE = 0.1  # of the time, kept for what follows the last round
-
-
-@dataclass(frozen=True)
-class Terms:
-    """quorum: how many silos must answer in a round for it to count. round_seconds: after which it ends with those
-    that have answered. deadline: in seconds of time.time(), for all of it. patience: rounds without gain on the
-    silos' validation rows before it stops; 0: all rounds are made. units: silos whose columns look to be in other
-    units than everybody else's are refused.
-    """
-
-    quorum: int = 2
-    round_seconds: float = 600.0
-    deadline: float = float("inf")
-    patience: int = 0
-    units: bool = True
-
-    @classmethod
-    def among(
-        cls,
-        sources: Sequence[Held],
-        share: float,
-        *,
-        round_seconds: float = 600.0,
-        deadline: float = float("inf"),
-        patience: int = 0,
-    ) -> Self:
-        """With a quorum that is a share of the silos with rows enough, and two at least."""
-        return cls(max(2, round(share * len(able(sources)))), round_seconds, deadline, patience)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a federation leaves. parts: by name the weights that differ from the common ones; members: silo → part.
-
-    rounds: after which the common weights were best. rows: of each silo that joined. scores: the mean validation loss
-    after each round, from 0. happenings: who was late, lost or refused, when. sent, received: bytes in all.
-    """
-
-    preparation: Preparation
-    weights: Arrays = field(repr=False)
-    parts: dict[str, Arrays] = field(repr=False)
-    members: dict[str, str]
-    rounds: int
-    rows: dict[str, int]
-    scores: list[float]
-    happenings: list[Happening]
-    sent: int
-    received: int
 
 
 class Coordinator:
@@ -95,11 +45,9 @@ class Coordinator:
         self._registry = channel.registry
         self._preparation: Preparation | None = None
         self._rows: dict[str, int] = {}
-        self._losses: dict[str, tuple[float, float]] = {}  # silo → its last validation loss, and the rows it is of
         self._server: Server | None = None
-        self._best: Server | None = None
-        self._best_round = self._done = 0
-        self._scores: list[float] = []
+        self._judged = Judgement()
+        self._done = 0
 
     def run(self) -> Outcome:
         """Agrees, trains and personalises.
@@ -115,7 +63,9 @@ class Coordinator:
         self._exchange.preparation = self._preparation
         began, first = time.time(), self._done
         planned = rounds_within(self._job, self._rows)
-        while self._done < planned and not self._stale() and not self._late(began, first):
+        while not (
+            self._done >= planned or self._judged.stale(self._done, self._terms.patience) or self._late(began, first)
+        ):
             self._round()
             self._checkpoint()
         self._last_look()
@@ -123,14 +73,14 @@ class Coordinator:
 
     def scores(self) -> list[float]:
         """The mean validation loss after each round, from 0, as far as it is."""
-        return list(self._scores)
+        return list(self._judged.scores)
 
     def _round(self) -> None:
         number = self._done + 1
         server = self._held()
         asked = Message("train", round=number, groups=self._job.strategy.send(server))
         updates, refused = ([self._summed(asked, server)], 0) if self._job.secure else self._single(asked, server)
-        self._look()
+        self._judged.look(server, self._done)
         self._server = self._job.strategy.combine(replace(server, refused=refused), updates)
         self._done = number
 
@@ -148,7 +98,7 @@ class Coordinator:
             except SiloError as error:
                 self._exchange.note(number, silo, "refused", str(error))
                 continue
-            self._heard(silo, answers[silo])
+            self._judged.hear(silo, answers[silo])
             updates.append(update)
         self._exchange.check_quorum(len(updates), self._terms.quorum, number)
         return updates, len(answers) - len(updates)
@@ -165,8 +115,7 @@ class Coordinator:
         assert self._preparation is not None  # agreed on before
         summing = SecureSum(self._exchange, self._registry, self._rows, self._preparation.run)
         mean, silos = summing.ask(asked, like, alike)
-        if mean.valid_rows > 0:
-            self._losses = {SUM: (mean.loss, mean.valid_rows)}
+        self._judged.hear_sum(mean)
         return mean, silos
 
     def _held(self) -> Server:
@@ -177,32 +126,18 @@ class Coordinator:
         assert self._preparation is not None  # agreed on before
         return fresh(self._job, self._preparation, self._job.seed * 1009 + seed)
 
-    def _heard(self, silo: str, answer: Message) -> None:
-        loss = answer.facts.get("valid_loss")
-        if loss is not None and np.isfinite(loss):
-            self._losses[silo] = (float(loss), float(answer.facts["valid_rows"]))
-
-    def _look(self) -> None:
-        """Scores the model as it was sent out: by every silo's last word on it, so that one that is late now does not
-        move the score. A secure job is scored by the silos that are in its sum."""
-        if not self._losses:
-            return
-        losses, rows = np.array(list(self._losses.values())).T
-        self._scores.append(float(np.average(losses, weights=rows)))
-        if self._best is None or self._scores[-1] < min(self._scores[:-1]):
-            self._best, self._best_round = self._server, self._done
-
     def _last_look(self) -> None:
-        if self._losses:
-            asked = Message("evaluate", round=self._done, groups=self._job.strategy.send(self._held()))
+        server = self._held()
+        if self._judged.losses:
+            asked = Message("evaluate", round=self._done, groups=self._job.strategy.send(server))
             if self._job.secure:
                 self._score_together(asked)
             else:
                 for silo, answer in self._exchange.ask(asked, list(self._rows), expected="score").items():
-                    self._heard(silo, answer)
-                self._look()
-        if self._best is None:
-            self._best, self._best_round = self._server, self._done
+                    self._judged.hear(silo, answer)
+                self._judged.look(server, self._done)
+        if self._judged.best is None:
+            self._judged.best, self._judged.best_round = server, self._done
 
     def _score_together(self, asked: Message) -> None:
         try:
@@ -210,11 +145,7 @@ class Coordinator:
         except FederationError as error:  # the model before it stands
             log.warning("federation: the last model is not scored. %s", error)
             return
-        self._look()
-
-    def _stale(self) -> bool:
-        looked = self._done - 1  # the last round whose model has been scored
-        return bool(self._terms.patience and self._scores) and looked - self._best_round >= self._terms.patience
+        self._judged.look(self._held(), self._done)
 
     def _late(self, began: float, first: int) -> bool:
         """Whether there is no time for another round and what follows it."""
@@ -225,73 +156,47 @@ class Coordinator:
         return self._done > first and left < 3 * pace + SPARE_SHARE * (self._terms.deadline - began)
 
     def _outcome(self) -> Outcome:
-        assert self._best is not None
+        best = self._judged.best
+        assert best is not None  # the last look has left one
         assert self._preparation is not None
+        parts, members = self._personal(best)
+        exchange, judged = self._exchange, self._judged
+        told = exchange.happenings, exchange.sent, exchange.received
+        return Outcome(
+            self._preparation, best.weights, parts, members, judged.best_round, self._rows, judged.scores, *told
+        )
+
+    def _personal(self, best: Server) -> tuple[dict[str, Arrays], dict[str, str]]:
+        """The parts of the model that are of single silos, and silo → its part; none where the strategy has none."""
         parts: dict[str, Arrays] = {}
         members: dict[str, str] = {}
-        if self._job.strategy.personalises and not self._job.secure:
-            asked = Message("personal", round=self._done + 1, groups=self._job.strategy.send(self._best))
-            for silo, answer in self._exchange.ask(asked, list(self._rows), expected="personal").items():
-                if part := answer.facts["part"]:
-                    finite = all(np.isfinite(array).all() for array in answer.groups["weights"].values())
-                    if not finite:
-                        self._exchange.note(
-                            self._done, silo, "refused", f"silo {silo!r} sent weights of its own that are not finite."
-                        )
-                        continue
-                    parts.setdefault(part, answer.groups["weights"])
-                    members[silo] = part
-        return Outcome(
-            self._preparation,
-            self._best.weights,
-            parts,
-            members,
-            self._best_round,
-            self._rows,
-            self._scores,
-            self._exchange.happenings,
-            self._exchange.sent,
-            self._exchange.received,
-        )
+        if not self._job.strategy.personalises or self._job.secure:
+            return parts, members
+        asked = Message("personal", round=self._done + 1, groups=self._job.strategy.send(best))
+        for silo, answer in self._exchange.ask(asked, list(self._rows), expected="personal").items():
+            if not (part := answer.facts["part"]):
+                continue
+            if not all(np.isfinite(array).all() for array in answer.groups["weights"].values()):
+                why = f"silo {silo!r} sent weights of its own that are not finite."
+                self._exchange.note(self._done, silo, "refused", why)
+                continue
+            parts.setdefault(part, answer.groups["weights"])
+            members[silo] = part
+        return parts, members
 
     def _checkpoint(self) -> None:
         assert self._preparation is not None
-        groups: dict[str, Arrays] = {}
-        for name, server in (("server", self._server), ("best", self._best)):
-            if server is not None:
-                groups |= {f"{name}|": server.weights, **{f"{name}|{k}": v for k, v in server.kept.items()}}
-        facts = {"losses": self._losses, "scores": self._scores, "best_round": self._best_round}
-        self._kept.keep(State(self._done, self._preparation, self._rows, facts, groups))
+        groups = grouped({"server": self._server, "best": self._judged.best})
+        self._kept.keep(State(self._done, self._preparation, self._rows, self._judged.to_facts(), groups))
 
     def _resume(self) -> bool:
         """Takes up a checkpoint. Raises FederationError for one of another job."""
         state = self._kept.taken_up()
         if state is None:
             return False
-        servers: dict[str, Server] = {}
-        for name in ("server", "best"):
-            parts = {key[len(name) + 1 :]: part for key, part in state.groups.items() if key.startswith(f"{name}|")}
-            if parts:
-                servers[name] = Server(parts.pop(""), parts)
-        self._server, self._best = servers["server"], servers.get("best")
+        servers = servers_of(state.groups)
+        self._server = servers["server"]
         self._preparation, self._rows, self._done = state.preparation, state.rows, state.round
-        self._scores, self._best_round = state.facts["scores"], state.facts["best_round"]
-        self._losses = {silo: (loss, rows) for silo, (loss, rows) in state.facts["losses"].items()}
+        self._judged = Judgement.from_facts(state.facts, servers.get("best"))
         log.info("federation: goes on after round %d", self._done)
         return True
-
-
-class CoordinatorActor:
-    """A coordinator in a process of its own. Started anew by Ray and asked again, it goes on from the checkpoint."""
-
-    def __init__(self) -> None:
-        self._coordinator: Coordinator | None = None
-
-    def run(self, channel: SigningChannel, job: Job, terms: Terms, folder: Path) -> Outcome:
-        """As `Coordinator.run`."""
-        self._coordinator = Coordinator(channel, job, terms, folder)
-        return self._coordinator.run()
-
-    def progress(self) -> list[float]:
-        """The scores until now; may be asked while `run` runs."""
-        return self._coordinator.scores() if self._coordinator is not None else []

@@ -1,6 +1,7 @@
 """What a silo has learned in a round, as the coordinator sees it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -39,6 +40,14 @@ class Update:
             if shapes != {name: array.shape for name, array in like.items()}:
                 wrong = sorted(set(shapes.items()) ^ {(name, array.shape) for name, array in like.items()})[0]
                 raise SiloError(f"silo {self.silo!r} sent {group} of another model: {wrong[0]!r} has another shape.")
+        if self._not_finite:
+            raise SiloError(f"silo {self.silo!r} sent {self._not_finite}.")
+
+    @cached_property
+    def _not_finite(self) -> str:
+        """Looked at once: an update is checked when it comes and again by whoever averages it."""
+        for group, arrays in self.groups.items():
             for name, array in arrays.items():
                 if not np.isfinite(array).all():
-                    raise SiloError(f"silo {self.silo!r} sent {group} with values that are not finite, in {name!r}.")
+                    return f"{group} with values that are not finite, in {name!r}"
+        return ""

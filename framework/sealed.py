@@ -16,21 +16,32 @@ class AuditError(UserError):
     """A sealed file that has been changed, shortened in its middle, or cannot be read."""
 
 
-def appended(path: Path, line: Line, number: int, previous: str) -> str:
+def appended(path: Path, line: Line, number: int, previous: str, *, settled: bool = True) -> str:
     """Writes the line as the `number`-th, on the disk before it returns; the line's hash.
 
     `hash` seals the line and, by `previous`, all lines before it. Whoever holds the last hash can show that nothing
-    was taken out.
+    was taken out. settled: without it the line is with the operating system, so that it outlives the process, and on
+    the disk once `settle` has returned.
     """
     line = {"number": number, **line, "previous": previous}
     line["hash"] = _seal(line)
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, (json.dumps(line) + "\n").encode())
-        os.fsync(file)
+        if settled:
+            os.fsync(file)
     finally:
         os.close(file)
     return str(line["hash"])
+
+
+def settle(path: Path) -> None:
+    """Returns once all lines that were written are on the disk: they outlive a loss of power."""
+    file = os.open(path, os.O_WRONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def read(path: Path) -> tuple[list[Line], str]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from cluster.resources import Resources
 from federated.agreement import Agreement
 from federated.channel import Direct, SigningChannel, end_hosts, start_hosts
-from federated.dealt import able, deal
+from federated.dealt import able, check_hosts, deal
 from federated.exchange import Exchange
 from federated.linear.job import LinearJob
 from federated.linear.model import LinearModel
@@ -62,6 +62,7 @@ class FederatedLinear:
 
     def fit(self, fold: Fold, context: Context) -> LinearModel:
         """Raises DealError where there are no silos, FederationError when too few of them answer."""
+        check_hosts(self.hosts)
         sources = deal(fold, self.policy)
         quorum = Terms.among(sources, self.quorum).quorum
         identities = found(able(sources)) if self.secure else {}

@@ -39,19 +39,19 @@ class Units:
 
 
 def moments_length(width: int) -> int:
-    return _half(width) + 2 * width + 4
+    return half(width) + 2 * width + 4
 
 
 def pack_moments(sums: Arrays) -> np.ndarray:
     """gram (width, width), cross (width, 2), square (2,) and weight (1,) as shape (`moments_length`,)."""
     without = float(not np.isfinite(sums["square"][1]))  # answers without logarithms
     cross, square = np.nan_to_num(sums["cross"]), np.nan_to_num(sums["square"])
-    return np.concatenate([_triangle(sums["gram"]), cross.ravel(), square, sums["weight"], [without]])
+    return np.concatenate([triangle(sums["gram"]), cross.ravel(), square, sums["weight"], [without]])
 
 
 def unpack_moments(vector: np.ndarray, width: int) -> Arrays:
     """The same; nan for logarithms where a silo has answers without."""
-    gram, rest = _square(vector, width), vector[_half(width) :]
+    gram, rest = whole(vector, width), vector[half(width) :]
     cross, square = rest[: 2 * width].reshape(width, 2).copy(), rest[2 * width : 2 * width + 2].copy()
     if rest[-1] > 0.5:
         cross[:, 1], square[1] = np.nan, np.nan
@@ -59,34 +59,34 @@ def unpack_moments(vector: np.ndarray, width: int) -> Arrays:
 
 
 def curves_length(width: int, models: int) -> int:
-    return models * (1 + width + _half(width))
+    return models * (1 + width + half(width))
 
 
 def pack_curves(curves: Mapping[str, Arrays]) -> np.ndarray:
     """loss (1,), gradient (width,) and hessian (width, width) of each model; the losses of all come first."""
-    parts = [np.concatenate([each["gradient"], _triangle(each["hessian"])]) for each in curves.values()]
+    parts = [np.concatenate([each["gradient"], triangle(each["hessian"])]) for each in curves.values()]
     return np.concatenate([*(each["loss"] for each in curves.values()), *parts])
 
 
 def unpack_curves(vector: np.ndarray, width: int, names: Sequence[str]) -> dict[str, Arrays]:
     rest = vector[len(names) :].reshape(len(names), -1)
     return {
-        name: {"loss": vector[n : n + 1], "gradient": part[:width], "hessian": _square(part[width:], width)}
+        name: {"loss": vector[n : n + 1], "gradient": part[:width], "hessian": whole(part[width:], width)}
         for n, (name, part) in enumerate(zip(names, rest, strict=True))
     }
 
 
-def _half(width: int) -> int:
+def half(width: int) -> int:
     return width * (width + 1) // 2
 
 
-def _triangle(matrix: np.ndarray) -> np.ndarray:
+def triangle(matrix: np.ndarray) -> np.ndarray:
     """A symmetric matrix without what it says twice."""
     return np.asarray(matrix[np.triu_indices(len(matrix))])
 
 
-def _square(vector: np.ndarray, width: int) -> np.ndarray:
+def whole(vector: np.ndarray, width: int) -> np.ndarray:
     """The whole of it, from a vector that begins with its triangle."""
     matrix = np.zeros((width, width))
-    matrix[np.triu_indices(width)] = vector[: _half(width)]
+    matrix[np.triu_indices(width)] = vector[: half(width)]
     return matrix + np.triu(matrix, 1).T

@@ -18,16 +18,15 @@ from federated.linear.packing import (
 )
 from federated.linear.sums import Curve, Moments, hidden, log_loss, meetings
 from federated.message import Message
-from federated.policy import PolicyError
 from federated.preparation import Preparation
+from federated.questions import NotReadyError, Told
 from federated.secure_aggregation.figures import Figures
 from federated.secure_aggregation.identity import Identity
-from federated.silo import STATISTICS, SUMMING, NotReadyError, Silo, Told
 from federated.source import Source
+from federated.summing_silo import SummingSilo
 from framework.contenders.target import Target
 
 if TYPE_CHECKING:
-    from federated.job import AnyJob
     from framework.data.frame import Frame
 
 
@@ -37,7 +36,6 @@ class SumBench:
     def __init__(self, job: LinearJob, preparation: Preparation, train: "Frame", valid: "Frame", least: int) -> None:
         self.job, self.design = job, Design.learn(preparation)
         self.train, self.valid, self.least = train, valid, least
-        self.run = preparation.run
         self.units = Units.of(preparation.target) if job.secure else Units()
 
     @cached_property
@@ -77,12 +75,12 @@ class SumBench:
         return {"loss": np.array(told), "weight": np.array([weight.sum()])}
 
 
-class LinearSilo(Silo):
-    """As `Silo`, for jobs whose rounds are sums. A category, gap or bend that has fewer rows here than `minimum_count`
-    counts as none; where two of them meet in fewer, the sum of that pair is told as it would be by chance. Differences
-    between sums are not looked at."""
+class LinearSilo(SummingSilo):
+    """As `SummingSilo`. A category, gap or bend that has fewer rows here than `minimum_count` counts as none; where two
+    of them meet in fewer, the sum of that pair is told as it would be by chance. Differences between sums are not
+    looked at."""
 
-    questions: ClassVar = SUMMING | STATISTICS | {"join", "cells", "categories", "prepare", "sum", "curve", "judge"}
+    questions: ClassVar = SummingSilo.questions | {"sum", "curve", "judge"}
 
     def __init__(self, source: Source, folder: Path | None = None, identity: Identity | None = None) -> None:
         super().__init__(source, folder, identity)
@@ -93,22 +91,22 @@ class LinearSilo(Silo):
         job = LinearJob.from_facts(asked.facts["job"])
         train, valid = self._source.rows(job)
         self._source.policy.check(job, silo=self._source.name, rows=len(train))
-        if job.secure and self._member is None:
-            raise PolicyError(f"silo {self._source.name!r} has no key to sign with, which secure aggregation needs.")
+        told = self._take_part(job, train)
         self._opened, self._sums = (job, train, valid), None
-        return "joined", {"rows": len(train)}, {}
+        return told
 
     def _prepare(self, asked: Message) -> Told:
         if self._opened is None:
             raise NotReadyError
         preparation = Preparation.from_message(asked.facts, asked.groups)
         self._sums = SumBench(self._opened[0], preparation, *self._opened[1:], self._least)
+        self._run = preparation.run
         return "ready", {}, {}
 
     def _sum(self, asked: Message) -> Told:
         bench = self._at_sums(asked)
         if bench.job.secure:
-            return self._masked(asked, pack_moments(bench.moments()), moments_length(bench.design.width))
+            return self._hidden(asked, pack_moments(bench.moments()), moments_length(bench.design.width))
         return "summed", {}, {"0": bench.moments()}
 
     def _curve(self, asked: Message) -> Told:
@@ -117,7 +115,7 @@ class LinearSilo(Silo):
         curves = {name: bench.curve(beta) for name, beta in asked.groups["beta"].items()}
         if bench.job.secure:
             length = curves_length(bench.design.width, len(curves))
-            return self._masked(asked, pack_curves(curves), length, losses=len(curves))
+            return self._hidden(asked, pack_curves(curves), length, losses=len(curves))
         return "summed", {}, curves
 
     def _judge(self, asked: Message) -> Told:
@@ -129,37 +127,22 @@ class LinearSilo(Silo):
         told = {} if few else self._sums.losses(betas, asked.facts["targets"])
         if self._sums.job.secure:
             figures = np.zeros(len(betas) + 1) if few else np.concatenate([told["loss"], told["weight"]])
-            return self._masked(asked, figures, len(betas) + 1, losses=len(betas))
+            return self._hidden(asked, figures, len(betas) + 1, losses=len(betas))
         return "judged", {}, {} if few else {"losses": told}
 
-    def _masked(self, asked: Message, figures: np.ndarray, length: int, *, losses: int = 0) -> Told:
-        """The first word of a sum in which this silo's part is hidden. losses: as `Figures` has them."""
-        assert self._sums is not None  # what the figures are of
-        self._summed = {"sums": (length,)}
-        return self._summing().begin(asked, self._sums.run, Figures(figures, losses))
+    def _hidden(self, asked: Message, figures: np.ndarray, length: int, *, losses: int = 0) -> Told:
+        """losses: as `Figures` has them."""
+        return self._masked(asked, Figures(figures, losses), length)
 
     def _at_sums(self, asked: Message) -> SumBench:
-        """Raises PolicyError for more sums than the silo has joined for."""
         if self._sums is None:
             raise NotReadyError
-        if asked.round > self._sums.job.rounds:
-            raise PolicyError(
-                f"silo {self._source.name!r} joined for {self._sums.job.rounds} sums, and is asked for number "
-                f"{asked.round}."
-            )
+        self._check_joined_for(asked)
         return self._sums
 
-    def _asked_for(self) -> "tuple[AnyJob, Frame]":
-        if self._opened is None:
-            raise NotReadyError
-        return self._opened[0], self._opened[1]
-
-    def _hides(self, kind: str) -> bool:
-        return self._opened is not None and self._opened[0].secure
-
-    def _shapes(self) -> dict[str, tuple[int, ...]] | None:
-        if self._sums is None or self._sums.job.secure:
-            return self._summed
+    def _open_shapes(self) -> dict[str, tuple[int, ...]] | None:
+        if self._sums is None:
+            return None
         width = self._sums.design.width
         square, line = (width, width), (width,)
         sums = {"gram": square, "cross": (width, 2), "weight": (1,), "square": (2,)}

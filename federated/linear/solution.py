@@ -10,13 +10,14 @@ from federated.exchange import Exchange
 from federated.linear.design import Design
 from federated.linear.job import LinearJob
 from federated.linear.masked_sums import MaskedSums
-from federated.linear.sums import Descent, added, definite, ridge
+from federated.linear.sums import added, definite, penalised, ridge
 from federated.message import Message
+from federated.newton import NEAR, Newton
 from federated.preparation import Preparation
 from federated.secure_aggregation.identity import Registry
 from framework.contenders.target import Target
 
-NEAR, ROUNDED = 1e-10, 1e-7  # the longest part of Newton's last step, of sums as they are and of rounded ones
+ROUNDED = 1e-7  # the longest part of Newton's last step, of sums that are rounded
 REACH = 4.0  # standard deviations of log answers, beyond which none is told
 
 
@@ -103,16 +104,17 @@ class Solving:
     def _logistic(self, settings: Sequence[Setting]) -> list[Solution]:
         """Newton's method for all settings at once, until none moves."""
         close = NEAR if self.masked is None else ROUNDED
-        ways = {str(n): Descent(self._columns(each).stop, each.strength, close) for n, each in enumerate(settings)}
+        ways = {str(n): Newton(np.zeros(self._columns(each).stop), close) for n, each in enumerate(settings)}
         for round_ in range(1, self.job.rounds + 1):
             moving = {name: self._whole(way.beta) for name, way in ways.items() if not way.done}
             if not moving:
                 break
             told = self._ask(Message("curve", round=round_, groups={"beta": moving}), "summed")
             for name in moving:
-                kept, curve = self._columns(settings[int(name)]), added([groups[name] for groups in told])
+                setting, way, curve = settings[int(name)], ways[name], added([groups[name] for groups in told])
+                kept = self._columns(setting)
                 curve |= {"hessian": curve["hessian"][kept, kept], "gradient": curve["gradient"][kept]}
-                ways[name].go(curve)
+                way.go(*penalised(curve, way.beta, setting.strength))
         return [Solution(settings[int(name)], self._whole(way.best), Target()) for name, way in ways.items()]
 
     def _whole(self, beta: np.ndarray) -> np.ndarray:

@@ -61,34 +61,15 @@ class Curve:
         return {"loss": np.array([self.loss]), "gradient": self.gradient, "hessian": self.hessian}
 
 
-class Descent:
-    """Newton's method on Σ loss + ‖β‖² / (2 strength), β_0 free, from 0 on. A step that does not descend is halved.
+def penalised(curve: Arrays, beta: np.ndarray, strength: float) -> tuple[float, np.ndarray, np.ndarray]:
+    """Σ loss + ‖β‖² / (2 strength) with β_0 free: its value, gradient and curvature at β, as Newton's method takes it.
 
-    beta: shape (width,), where the silos are to look next. best: where the loss was least so far. close: how long the
-    longest part of a step was that ended it; `done` once it has.
+    curve: as `Curve` has it, at β, of all silos together.
     """
-
-    def __init__(self, width: int, strength: float, close: float = 1e-10) -> None:
-        self.beta, self.close, self.done = np.zeros(width), close, False
-        self._free = np.array([0.0, *[1.0 / strength] * (width - 1)])
-        self._from, self._step, self._loss = self.beta, np.zeros(width), np.inf
-
-    @property
-    def best(self) -> np.ndarray:
-        return self.beta if self.done else self._from
-
-    def go(self, curve: Arrays) -> None:
-        """curve: as `Curve` has it, at `beta`, of all silos together."""
-        loss = float(curve["loss"][0] + 0.5 * self._free @ self.beta**2)
-        if loss > self._loss + 1e-12 * abs(self._loss):
-            self._step = self._step / 2
-        else:
-            flat = 1e-12 * max(1.0, float(np.trace(curve["hessian"])))  # where all probabilities are 0 or 1
-            held = definite(curve["hessian"]) + np.diag(np.maximum(self._free, flat))
-            self._from, self._loss = self.beta, loss
-            self._step = np.linalg.solve(held, curve["gradient"] + self._free * self.beta)
-        self.beta = self._from - self._step
-        self.done = float(np.abs(self._step).max()) < self.close
+    free = np.array([0.0, *[1.0 / strength] * (len(beta) - 1)])
+    flat = 1e-12 * max(1.0, float(np.trace(curve["hessian"])))  # where all probabilities are 0 or 1
+    held = definite(curve["hessian"]) + np.diag(np.maximum(free, flat))
+    return float(curve["loss"][0] + 0.5 * free @ beta**2), curve["gradient"] + free * beta, held
 
 
 def likely(z: np.ndarray) -> np.ndarray:

@@ -1,14 +1,14 @@
-"""One sum asked of silos, step by step, through an exchange."""
+"""One sum asked of silos, step by step, through an exchange or whatever else asks them."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
 from cluster.wire import Arrays
-from federated.exchange import Exchange, FederationError
+from federated.federation_error import FederationError
 from federated.message import Message
 from federated.secure_aggregation.advert import Advert, as_array, as_bytes
 from federated.secure_aggregation.collector import Collector, Refused, SumError
@@ -23,21 +23,44 @@ Part = TypeVar("Part")
 FINEST = 2.0**-61  # · reach · silos²: how far off 64 bits may leave a sum, each silo's part rounded
 
 
+class Asking(Protocol):
+    """What asks silos and hears them, as `Exchange` does."""
+
+    def ask(self, question: Message, silos: Sequence[str], *, expected: str) -> Mapping[str, Message]:
+        """The answers of this kind that came, by silo."""
+        ...
+
+    def ask_each(self, questions: Mapping[str, Message], *, expected: str) -> Mapping[str, Message]:
+        """As `ask`, each silo a question of its own."""
+        ...
+
+    def note(self, round_: int, silo: str, what: Literal["refused"], why: str = "") -> None:
+        """Something that a person should know."""
+        ...
+
+    def reasons(self, round_: int) -> str:
+        """What became of the silos that did not answer in this round."""
+        ...
+
+
 class SecureSum:
     """rows: of each silo that takes part; what silos say of themselves before the first round. run: the federation."""
 
-    def __init__(self, exchange: Exchange, registry: Registry, rows: Mapping[str, int], run: str) -> None:
+    def __init__(self, exchange: Asking, registry: Registry, rows: Mapping[str, int], run: str) -> None:
         self._exchange, self._registry, self._rows, self._run = exchange, registry, rows, run
 
-    def ask(self, question: Message, like: Arrays, alike: Arrays | None = None) -> tuple[Contribution, list[str]]:
+    def ask(
+        self, question: Message, like: Arrays, alike: Arrays | None = None, *, tolerance: float = TOLERANCE
+    ) -> tuple[Contribution, list[str]]:
         """The mean of what the silos answer the question with, and the silos that are in it.
 
         like: arrays that the updates look like; none where only a score is asked. alike: as `Contribution` has them.
+        tolerance: of the sum.
         Raises FederationError when a step leaves too few silos to open the sum, naming the step and what became of the
         others.
         """
         with self._told(question.round):
-            rules = self._rules(weight=self._most, reach=REACH, tolerance=TOLERANCE)
+            rules = self._rules(weight=self._most, reach=REACH, tolerance=tolerance)
             plain = alike or {}
             length = sum(array.size for array in (*like.values(), *plain.values())) + TAIL
             total, silos = self._opened(question, length, rules)

@@ -139,10 +139,16 @@ def from_facts(facts: Facts) -> Strategy:
     return named(facts["name"], **settings)
 
 
-def training_of(strategy: Strategy) -> Mapping[str, Any]:
-    """How silos are to train where nobody says otherwise, as fields of `LocalPlan`: the innermost strategy's own."""
+def training_of(strategy: Strategy, *, classes: bool) -> Mapping[str, Any]:
+    """How silos are to train where nobody says otherwise, as fields of `LocalPlan`: the innermost strategy's own.
+
+    classes: what is learned are classes, not a quantity.
+    """
     inner = getattr(strategy, "inner", None)
-    return training_of(inner) if inner is not None else getattr(strategy, "training", {})
+    if inner is not None:
+        return training_of(inner, classes=classes)
+    usual: Mapping[str, Any] = getattr(strategy, "training", {})
+    return getattr(strategy, "training_of_classes", usual) if classes else usual
 
 
 def names_of(strategy: Strategy) -> list[str]:

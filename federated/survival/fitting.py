@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from federated.agreement import Agreement
-from federated.channel import Channel, Direct, end_hosts, start_hosts
+from federated.channel import Direct, SigningChannel, end_hosts, start_hosts
+from federated.dealt import check_hosts
 from federated.exchange import Exchange
+from federated.secure_aggregation.identity import found
 from federated.source import Source
 from federated.survival.job import Baseline, CoxJob
 from federated.survival.model import CoxModel, SiloPart
@@ -35,6 +37,7 @@ def cox(
     deadline: float = float("inf"),
     audit: str | None = None,
     cpus: float = 1.0,
+    secure: bool = False,
 ) -> CoxModel:
     """Hazard ratios of the columns, as all silos' rows in one table would give them: no row and no moment leaves.
 
@@ -48,42 +51,64 @@ def cox(
     a silo, as in WebDISCO (Lu et al. 2015), which is more; see federated/README.md.
     hosts: actors that hold the silos; 0: all in this process. quorum: the share of the silos that must stay, two at
     least. deadline: in seconds of time.time(). audit: the folder of the silos' audit files.
+    secure: secure aggregation: the coordinator learns the total of the silos' sums, from the moments of their columns
+    on, and no silo's own; three silos or more have to stay in each, and with a common baseline all of the first.
 
     Rows with a gap are left out. Raises CoxError for what cannot be asked, or where the rows do not determine a
     coefficient; FederationError when too few silos take part, with their reasons.
     """
-    job = _job(sources, duration, event, columns, outcomes, baseline, times, steps)
+    check_hosts(hosts)
+    _check_silos([source.name for source in sources])
+    job = job_of(
+        duration=duration, event=event, columns=columns, outcomes=outcomes, baseline=baseline, times=times, steps=steps,
+        secure=secure,
+    )  # fmt: skip
     folder = Path(audit) if audit else None
-    least = max(2, round(quorum * len(sources)))
     actors: list[Any] = []
-    channel: Channel = Direct(sources, folder, kind=CoxSilo)
+    identities = found(source.name for source in sources) if secure else {}
+    channel: SigningChannel = Direct(sources, folder, identities, kind=CoxSilo)
     if hosts:
         from cluster.connect import connect
 
         connect()
-        channel, actors = start_hosts(sources, hosts=hosts, folder=folder, cpus=cpus, kind=CoxSilo)
+        channel, actors = start_hosts(
+            sources, hosts=hosts, folder=folder, cpus=cpus, identities=identities, kind=CoxSilo
+        )
     try:
-        exchange = Exchange(channel, round_seconds, deadline, job)
-        exchange.preparation, rows = Agreement(exchange, job, quorum=least, units=True).reach()
-        solving = CoxSolving(exchange, job, exchange.preparation, rows, least)
-        return _model(solving, solving.found(), rows, [source.name for source in sources])
+        return cox_over(channel, job, quorum=quorum, round_seconds=round_seconds, deadline=deadline)
     finally:
         end_hosts(actors)
 
 
-def _job(
-    sources: Sequence[Source],
+def cox_over(
+    channel: SigningChannel,
+    job: CoxJob,
+    *,
+    quorum: float = 0.5,
+    round_seconds: float = 600.0,
+    deadline: float = float("inf"),
+) -> CoxModel:
+    """As `cox`, over silos that a channel reaches, wherever they are: `CoxSilo`s that dialled in too."""
+    _check_silos(channel.silos)
+    least = max(2, round(quorum * len(channel.silos)))
+    exchange = Exchange(channel, round_seconds, deadline, job)
+    exchange.preparation, rows = Agreement(exchange, job, quorum=least, units=True).reach(channel.registry)
+    solving = CoxSolving(exchange, job, exchange.preparation, rows, least, channel.registry)
+    return _model(solving, solving.found(), rows, channel.silos)
+
+
+def job_of(
+    *,
     duration: str,
     event: str,
     columns: Mapping[str, ColumnKind],
-    outcomes: tuple[str, str],
-    baseline: Baseline,
-    times: Sequence[float],
-    steps: int,
+    outcomes: tuple[str, str] = ("0", "1"),
+    baseline: Baseline = "silo",
+    times: Sequence[float] = (),
+    steps: int = 25,
+    secure: bool = False,
 ) -> CoxJob:
-    names = [source.name for source in sources]
-    if len(set(names)) < max(2, len(names)):
-        raise CoxError(f"a federation takes two silos or more, each of its own name; these are {names}.")
+    """What silos are asked, in the words of `cox`. Raises CoxError for what cannot be asked."""
     if not columns or {duration, event} & set(columns) or duration == event:
         raise CoxError(
             f"columns={list(columns)} must name what may hasten the event, and neither duration={duration!r} nor "
@@ -98,18 +123,18 @@ def _job(
         raise CoxError(f"times={list(times)} must be moments above 0, rising, for the baseline that silos share.")
     if baseline == "silo" and len(grid):
         raise CoxError("times= are of the baseline that silos share: pass baseline='common', or no times.")
-    return CoxJob(event, outcomes, duration, tuple(columns.items()), steps, tuple(map(float, grid)))
+    return CoxJob(event, outcomes, duration, tuple(columns.items()), steps, tuple(map(float, grid)), secure=secure)
+
+
+def _check_silos(names: Sequence[str]) -> None:
+    if len(set(names)) < max(2, len(names)):
+        raise CoxError(f"a federation takes two silos or more, each of its own name; these are {list(names)}.")
 
 
 def _model(solving: CoxSolving, found: Found, rows: Mapping[str, int], names: Sequence[str]) -> CoxModel:
     """In the columns' own units."""
     design, exchange, job = solving.design, solving.exchange, solving.job
-    silos = {
-        silo: SiloPart(
-            rows[silo], events, found.likelihoods.get(silo), _concordance(found.pairs.get(silo, np.zeros(3)))
-        )
-        for silo, events in found.events.items()
-    }
+    silos = {silo: _part(found, silo, rows[silo]) for silo in found.silos}
     return CoxModel(
         design.schema,
         design.centre,
@@ -119,13 +144,21 @@ def _model(solving: CoxSolving, found: Found, rows: Mapping[str, int], names: Se
         found.start,
         silos,
         {name: _why(exchange, name) for name in names if name not in silos},
-        _concordance(np.sum(list(found.pairs.values()), axis=0)),
+        found.events,
+        _concordance(found.pairs),
         "common" if job.times else "silo",
         found.steps,
         np.array(job.times),
         found.hazard,
         tuple(map(str, exchange.happenings)),
     )
+
+
+def _part(found: Found, silo: str, rows: int) -> SiloPart:
+    sums = found.ranked.get(silo)
+    if sums is None:
+        return SiloPart(rows, None, found.likelihoods.get(silo), None)
+    return SiloPart(rows, int(sums["events"][0]), found.likelihoods.get(silo), _concordance(sums["pairs"]))
 
 
 def _why(exchange: Exchange, silo: str) -> str:

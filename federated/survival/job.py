@@ -16,7 +16,8 @@ class CoxJob:
     """target: the event's column; labels: how it writes "not yet" and "it happened". duration: the column of how long.
 
     columns: names and kinds of what may hasten it, in their order. rounds: steps of Newton's method at most.
-    times: the moments of a baseline that all silos share, rising; none where each has its own.
+    times: the moments of a baseline that all silos share, rising; none where each has its own. secure: no silo tells a
+    sum of its own, but a masked one.
     """
 
     target: str
@@ -26,6 +27,7 @@ class CoxJob:
     rounds: int
     times: tuple[float, ...] = ()
     seed: int = 0
+    secure: bool = False
 
     @property
     def ways(self) -> list[str]:
@@ -37,7 +39,7 @@ class CoxJob:
         return replace(self, columns=(*self.columns, (self.duration, "number")))
 
     def to_facts(self) -> Facts:
-        plain = {name: getattr(self, name) for name in ("target", "duration", "rounds", "seed")}
+        plain = {name: getattr(self, name) for name in ("target", "duration", "rounds", "seed", "secure")}
         columns = [list(column) for column in self.columns]
         return {**plain, "columns": columns, "labels": list(self.labels), "times": list(self.times)}
 

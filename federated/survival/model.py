@@ -37,10 +37,10 @@ class Effect:
 @dataclass(frozen=True)
 class SiloPart:
     """A silo's share of it. log_likelihood: of its own stratum; None where silos share a baseline. concordance: of
-    pairs of its own rows; None where it has too few to tell."""
+    pairs of its own rows; None where it has too few to tell. Where sums were masked nobody knows but its rows."""
 
     rows: int
-    events: int
+    events: int | None
     log_likelihood: float | None
     concordance: float | None
 
@@ -49,9 +49,10 @@ class SiloPart:
 class CoxModel:
     """coefficients: shape (width,), covariance: (width, width), of `names`, in the columns' own units.
 
-    log_likelihood: of Breslow's partial likelihood, and at 0. silos: those that took part; left_out: silo → why not.
-    concordance: of the pairs within silos, all together. times, hazard: of the baseline that silos share: its jumps
-    at the agreed times, for a row at the centre; empty where each silo has its own, which stays there.
+    log_likelihood: of Breslow's partial likelihood, and at 0 (nan where sums were masked and a silo left meanwhile).
+    silos: those that took part; left_out: silo → why not. events: of those that stayed to the end. concordance: of the
+    pairs within silos, all together. times, hazard: of the baseline that silos share: its jumps at the agreed times,
+    for a row at the centre; empty where each silo has its own, which stays there.
     """
 
     schema: Schema
@@ -62,6 +63,7 @@ class CoxModel:
     log_likelihood_at_0: float
     silos: Mapping[str, SiloPart]
     left_out: Mapping[str, str]
+    events: int
     concordance: float | None
     baseline: Baseline
     steps: int
@@ -83,10 +85,6 @@ class CoxModel:
     @property
     def rows(self) -> int:
         return sum(part.rows for part in self.silos.values())
-
-    @property
-    def events(self) -> int:
-        return sum(part.events for part in self.silos.values())
 
     @property
     def p(self) -> float:
@@ -126,7 +124,9 @@ class CoxModel:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; `from_json` reads it back equal."""
-        plain = {name: getattr(self, name) for name in ("log_likelihood", "log_likelihood_at_0", "concordance")}
+        plain = {
+            name: getattr(self, name) for name in ("log_likelihood", "log_likelihood_at_0", "events", "concordance")
+        }
         plain |= {"baseline": self.baseline, "steps": self.steps, "remarks": list(self.remarks)}
         arrays = {name: getattr(self, name).tolist() for name in ARRAYS}
         silos = {silo: asdict(part) for silo, part in self.silos.items()}

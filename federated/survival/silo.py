@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,17 @@ from cluster.wire import Arrays
 from federated.message import Message
 from federated.policy import PolicyError
 from federated.preparation import Preparation
+from federated.questions import NotReadyError, Told
+from federated.secure_aggregation.figures import Bounded
 from federated.secure_aggregation.identity import Identity
-from federated.silo import NotReadyError, Silo, Told
+from federated.secure_aggregation.participant import WithdrawnError
 from federated.source import Source, SourceError
+from federated.summing_silo import SummingSilo
 from federated.survival.design import CoxDesign, unmet
 from federated.survival.job import CoxJob
+from federated.survival.packing import pack, shapes_of
 from federated.survival.partial import AtRisk, concordance, on_grid, seen_of, squares
 from framework.data.frame import Frame, Truth
-
-if TYPE_CHECKING:
-    from federated.job import AnyJob
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class CoxRows:
 class CoxBench:
     """A silo's rows as the sums are of them. least: rows that a flag may be of."""
 
-    def __init__(self, job: CoxJob, preparation: Preparation, rows: CoxRows, least: int) -> None:
+    def __init__(self, job: CoxJob, rows: CoxRows, preparation: Preparation, least: int) -> None:
         self.job, self.rows, self.design, self.least = job, rows, CoxDesign.learn(preparation), least
 
     @cached_property
@@ -63,31 +64,30 @@ class CoxBench:
         """Of a baseline of the silo's own: minus the log partial likelihood, and how it bends."""
         risk = self.at_risk(beta)
         hessian = risk.curvature(squares(self.x, self.rows.seen, beta, risk.hazard))
-        told = {"loss": np.array([risk.loss(beta)]), "gradient": risk.gradient(), "hessian": hessian}
-        return {**told, "events": np.array([self.rows.event.sum()])}
+        return {"loss": np.array([risk.loss(beta)]), "gradient": risk.gradient(), "hessian": hessian}
 
     def squares(self, beta: np.ndarray, hazard: np.ndarray) -> Arrays:
         return {"square": squares(self.x, self.rows.seen, beta, hazard)}
 
-    def pairs(self, beta: np.ndarray) -> Arrays:
-        """As `concordance` has it, of all rows; none where there are fewer than `least`."""
+    def rank(self, beta: np.ndarray) -> Arrays:
+        """Pairs as `concordance` has them, of all rows, none where they are fewer than `least`; and the events."""
         told = concordance(self.rows.duration, self.rows.frame.y.astype(np.float64), self.x @ beta)
-        return {"pairs": told if told[2] >= self.least else np.zeros(3)}
+        pairs = told if told[2] >= self.least else np.zeros(3)
+        return {"pairs": pairs, "events": np.array([self.rows.event.sum()])}
 
 
-class CoxSilo(Silo):
-    """As `Silo`, for jobs whose rounds are sums over the rows at risk. A row with a gap is left out, and one with a
-    category or a yes or no that fewer than `minimum_count` of the silo's rows have; where two of them meet in fewer,
-    the rarer one counts as the first category there. Fewer events than `minimum_count`: it takes no part."""
+class CoxSilo(SummingSilo):
+    """As `SummingSilo`, for sums over the rows at risk. A row with a gap is left out, and one with a category or a yes
+    or no that fewer than `minimum_count` of the silo's rows have; where two of them meet in fewer, the rarer one counts
+    as the first category there. Fewer events than `minimum_count`: it takes no part."""
 
-    questions: ClassVar = frozenset(
-        {"join", "categories", "moments", "histograms", "prepare", "risk", "curve", "square", "rank"}
-    )
+    questions: ClassVar = SummingSilo.questions | {"risk", "curve", "square", "rank"}
 
     def __init__(self, source: Source, folder: Path | None = None, identity: Identity | None = None) -> None:
         super().__init__(source, folder, identity)
         self._opened: tuple[CoxJob, CoxRows] | None = None
         self._sums: CoxBench | None = None
+        self._among: list[str] = []  # the silos that the first masked sum was of
 
     def _join(self, asked: Message) -> Told:
         """Rows to learn from and rows to stop by alike: nothing stops early here."""
@@ -108,61 +108,72 @@ class CoxSilo(Silo):
             raise PolicyError(
                 f"silo {name!r} has fewer than {least} events in {job.target!r}, and takes no part below that."
             )
+        told = self._take_part(job, frame)
         self._opened, self._sums = (job, rows), None
-        return "joined", {"rows": len(kept)}, {}
+        return told
 
     def _prepare(self, asked: Message) -> Told:
         if self._opened is None:
             raise NotReadyError
-        self._sums = CoxBench(
-            self._opened[0], Preparation.from_message(asked.facts, asked.groups), self._opened[1], self._least
-        )
+        preparation = Preparation.from_message(asked.facts, asked.groups)
+        self._sums, self._run, self._among = CoxBench(*self._opened, preparation, self._least), preparation.run, []
         return "ready", {}, {}
 
     def _curve(self, asked: Message) -> Told:
         """Of a baseline of the silo's own; no moment leaves."""
-        return "summed", {}, {"0": self._at_sums(asked, common=False).curve(asked.groups["beta"]["0"])}
+        return self._told(asked, self._at_sums(asked, common=False).curve(asked.groups["beta"]["0"]))
 
     def _risk(self, asked: Message) -> Told:
         """Of a common baseline: who is at risk at each of its times."""
-        return "summed", {}, {"0": self._at_sums(asked, common=True).at_risk(asked.groups["beta"]["0"]).to_arrays()}
+        return self._told(asked, self._at_sums(asked, common=True).at_risk(asked.groups["beta"]["0"]).to_arrays())
 
     def _square(self, asked: Message) -> Told:
         """The second half of it, by the hazard of all silos together."""
         bench, beta = self._at_sums(asked, common=True), asked.groups["beta"]["0"]
-        return "summed", {}, {"0": bench.squares(beta, asked.groups["hazard"]["0"])}
+        return self._told(asked, bench.squares(beta, asked.groups["hazard"]["0"]))
 
     def _rank(self, asked: Message) -> Told:
         if self._sums is None:
             raise NotReadyError
-        return "summed", {}, {"0": self._sums.pairs(asked.groups["beta"]["0"])}
+        return self._told(asked, self._sums.rank(asked.groups["beta"]["0"]))
+
+    def _told(self, asked: Message, sums: Arrays) -> Told:
+        assert self._sums is not None  # what the sums are of
+        if not self._sums.job.secure:
+            return "summed", {}, {"0": sums}
+        figures = Bounded(pack(sums))
+        return self._masked(asked, figures, 1 + len(figures.values))
+
+    def _consent(self, asked: Message) -> Told:
+        """All sums of a common baseline are of the same silos: how many events each time has depends on no coefficient,
+        and the difference of two sums would tell those of the silo that is gone."""
+        if self._sums is None or not self._sums.job.times:
+            return super()._consent(asked)
+        survivors = sorted(map(str, asked.facts["survivors"]))
+        if self._among and self._among != survivors:
+            raise WithdrawnError(
+                f"silo {self._source.name!r} withdraws: the sums of a common baseline were begun with "
+                f"{', '.join(self._among)}, and are to go on with {', '.join(survivors)}."
+            )
+        told = super()._consent(asked)
+        self._among = survivors
+        return told
 
     def _at_sums(self, asked: Message, *, common: bool) -> CoxBench:
         """Raises PolicyError for other sums, or more of them, than the silo has joined for."""
         if self._sums is None:
             raise NotReadyError
-        job = self._sums.job
-        if asked.round > job.rounds or common != bool(job.times):
-            baseline = "a common baseline" if job.times else "a baseline of its own"
-            raise PolicyError(
-                f"silo {self._source.name!r} joined for {job.rounds} sums with {baseline}, and is asked for "
-                f"{asked.kind!r} number {asked.round}."
-            )
+        baseline = "a common baseline" if self._sums.job.times else "a baseline of its own"
+        self._check_joined_for(asked, f"sums with {baseline}", other=common != bool(self._sums.job.times))
         return self._sums
 
-    def _asked_for(self) -> "tuple[AnyJob, Frame]":
-        if self._opened is None:
-            raise NotReadyError
-        return self._opened[0], self._opened[1].frame
-
-    def _shapes(self) -> dict[str, tuple[int, ...]] | None:
+    def _open_shapes(self) -> dict[str, tuple[int, ...]] | None:
         if self._sums is None:
             return None
-        width, moments = self._sums.design.width, len(self._sums.job.times)
-        if moments:
-            shared = {"s0": (moments,), "s1": (moments, width), "deaths": (moments,), "own": (width,)}
-            return {**shared, "square": (width, width), "pairs": (3,)}
-        return {"loss": (1,), "gradient": (width,), "hessian": (width, width), "events": (1,), "pairs": (3,)}
+        times = len(self._sums.job.times)
+        kinds = ("risk", "square", "rank") if times else ("curve", "rank")
+        shapes = (shapes_of(kind, self._sums.design.width, times) for kind in kinds)
+        return {name: shape for each in shapes for name, shape in each.items()}
 
 
 def whole(X: pd.DataFrame, job: CoxJob, least: int) -> pd.Index:

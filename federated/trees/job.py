@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from cluster.wire import Facts
 from federated.job import JobError
@@ -70,6 +70,7 @@ class TreeJob:
     rounds: int
     patience: int = 0
     seed: int = 0
+    secure: ClassVar[bool] = False  # the tracker sees each silo's sums
 
     def __post_init__(self) -> None:
         plan = self.plan

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cluster.resources import Resources
+from federated.dealt import check_hosts
 from federated.policy import USUAL, Policy
 from federated.rounds import Terms
 from federated.source import Held
@@ -49,7 +50,8 @@ class SiloTrees:
         return Resources(cpus=self.cpus, workers=max(1, self.hosts), apart=self.hosts > 0)
 
     def terms(self, sources: Sequence[Held], fold: Fold, context: Context) -> Terms:
-        """By which these silos take part."""
+        """By which these silos take part. Raises DealError for hosts that cannot hold them."""
+        check_hosts(self.hosts)
         patience = self.patience if len(fold.valid) else 0
         limits = {"round_seconds": self.round_seconds, "deadline": context.deadline}
         return Terms.among(sources, self.quorum, patience=patience, **limits)

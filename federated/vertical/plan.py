@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from cluster.user_error import UserError
 from cluster.wire import Facts
@@ -55,6 +55,7 @@ class PartyJob:
     target: str = ""
     labels: tuple[str, ...] = ()
     seed: int = 0
+    secure: ClassVar[bool] = False  # embeddings are no sums
 
     @property
     def ways(self) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cluster.resources import Resources
+from federated.dealt import check_hosts
 from federated.policy import USUAL, Policy
 from federated.silo import folder_name
 from federated.vertical.holding import Holding, deal_columns
@@ -88,6 +89,7 @@ class VerticalNet:
         """Raises VerticalError for columns that cannot be dealt, or naming the party that takes no part."""
         import torch
 
+        check_hosts(self.hosts)
         torch.set_num_threads(context.threads)
         owner, answers, parties = deal_columns(
             fold, self.parties, owner=OWNER, ignored=self.ignored, policy=self.policy, seed=context.seed

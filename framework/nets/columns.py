@@ -26,6 +26,9 @@ class Placed:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def __getitem__(self, places: "torch.Tensor | slice") -> "Placed":
+        return Placed(self.numbers[places], self.gaps[places], self.places[places])
+
     def split(self, rows: int) -> "list[Placed]":
         """In blocks of so many rows, as a tensor is split."""
         parts = (part.split(rows) for part in (self.numbers, self.gaps, self.places))

@@ -54,7 +54,7 @@ class Embedded(nn.Module):  # type: ignore[misc]
             parts.append(self.numbers(z) + gaps[..., None] * self.gaps)
         if self.table is not None:
             parts.append(self.table(places))
-        return torch.cat(parts, dim=1)
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def vectors(columns: Columns, size: int) -> nn.Embedding:

@@ -107,6 +107,15 @@ def test_it_is_tffs_own_federated_averaging(fitted: Fitted, told: tuple[Arrays, 
     assert model.predict(X) == pytest.approx(keras, rel=1e-4)
 
 
+def test_by_masked_sums_it_is_the_same(fitted: Fitted, tmp_path: Path) -> None:
+    fold, X, model = fitted
+    hidden = replace(CONTENDER, secure=True).fit(fold, Context(folder=tmp_path))
+    assert hidden.rounds == model.rounds > 0
+    for part, other in zip(hidden.weights, model.weights, strict=True):
+        np.testing.assert_allclose(part, other, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(hidden.predict(X), model.predict(X), rtol=0, atol=1e-3 * np.ptp(model.predict(X)))
+
+
 def test_every_aggregator_and_server_is_tffs_own(told: tuple[Arrays, Facts]) -> None:
     apart, moved = told[1]["apart"], told[1]["moved"]
     assert set(apart) == set(CASES)
@@ -204,6 +213,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "pass both aggregator='private' and privacy": {"aggregator": "private"},
     "aggregator='mean' with privacy=SiloLevel": {"privacy": SiloLevel(epsilon=1.0)},
     "share=0.5: every silo counts": {"aggregator": "private", "privacy": SiloLevel(epsilon=1.0, share=0.5)},
+    "aggregator='robust' needs each silo's own update": {"aggregator": "robust", "secure": True},
+    "aggregator='compressed' needs each silo's own update": {"aggregator": "compressed", "secure": True},
     "5 silos are too few for ε = 0.5 over 60 rounds": {
         "aggregator": "private",
         "privacy": SiloLevel(epsilon=0.5),

@@ -11,14 +11,15 @@ import psutil
 import pytest
 
 from cluster.connect import Session
-from federated import FederatedAverage, LocalOnly, strategies
+from federated import FederatedAverage, LocalOnly, channel, strategies
 from federated.audit import verify
-from federated.channel import OnRay, end_hosts, start_hosts
+from federated.channel import LostSiloError, OnRay, end_hosts, start_hosts
+from federated.coordinator_actor import CoordinatorActor
 from federated.exchange import FederationError
 from federated.message import Message
-from federated.rounds import Coordinator, CoordinatorActor, Outcome, Terms
+from federated.rounds import Coordinator, Outcome, Terms
 from federated.secure_aggregation.identity import found
-from federated.silo import AUDIT
+from federated.silo import AUDIT, Silo, folder_name
 from framework import Context, compete, load
 from framework.contenders import Linear
 from tests.federated.portfolios import QUICK, filed, held_federation, job_of, rents
@@ -131,7 +132,7 @@ def test_a_late_silo_is_waited_for_until_the_deadline_and_takes_part_again(
     coordinator._round()
     assert late <= {happening.silo for happening in exchange.happenings[before:] if happening.what == "discarded"}
     assert not exchange._late
-    assert set(coordinator._losses) == set(SILOS)
+    assert set(coordinator._judged.losses) == set(SILOS)
 
 
 def test_a_host_that_is_killed_in_a_secure_sum_drops_out_of_it_and_takes_part_again(
@@ -158,6 +159,28 @@ def test_a_host_that_is_killed_in_a_secure_sum_drops_out_of_it_and_takes_part_ag
     without = Watched(filed(), gone={alone: "masked"})
     expected = Coordinator(without, job, Terms(quorum=4), tmp_path / "d").run()
     assert all(np.abs(outcome.weights[name] - expected.weights[name]).max() < 1e-3 for name in expected.weights)
+
+
+def test_silos_of_one_host_answer_in_few_calls_and_one_that_cannot_be_opened_takes_no_other_with_it(
+    ray_session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Message("join", facts={"job": JOB.to_facts()}).to_bytes()
+    broken = tmp_path / folder_name(SILOS[1])
+    broken.mkdir()
+    (broken / AUDIT).write_text("no line of an audit\n")
+    sent = {source.name: Silo(source).answer(asked) for source in filed()}
+    host, actors = start_hosts(filed(), hosts=1, folder=tmp_path, cpus=0)
+    for inline in (channel.INLINE, 1):  # with the calls, and from where all hosts can read it
+        monkeypatch.setattr(channel, "INLINE", inline)
+        monkeypatch.setattr(channel, "TOGETHER", 2)
+        tickets = host.ask(SILOS, asked)
+        assert tuple(tickets) == SILOS
+        assert len({ticket.task_id() for ticket in tickets.values()}) == 3  # 2, 2 and 1 of five silos
+        for silo in set(SILOS) - {SILOS[1]}:
+            assert host.take(tickets[silo]) == sent[silo]
+        with pytest.raises(LostSiloError, match="cannot answer \\(AuditError\\)"):
+            host.take(tickets[SILOS[1]])
+    end_hosts(actors)
 
 
 def test_a_federation_stands_on_the_leaderboard_beside_each_silo_alone(ray_session: Session, tmp_path: Path) -> None:

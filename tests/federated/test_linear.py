@@ -18,8 +18,9 @@ from federated.dealt import deal
 from federated.exchange import FederationError
 from federated.linear.model import LinearModel
 from federated.linear.silo import LinearSilo
-from federated.linear.sums import Curve, Descent, definite, hidden, meetings, products, ridge
+from federated.linear.sums import Curve, definite, hidden, meetings, penalised, products, ridge
 from federated.message import BoundaryError, Message
+from federated.newton import Newton
 from federated.silo import AUDIT
 from framework import Context, load
 from framework.contenders.store import open_model, store_model
@@ -84,12 +85,11 @@ def test_newtons_method_descends_from_where_a_whole_step_would_not() -> None:
     rng = np.random.default_rng(0)
     X, weight = rng.normal(size=(40, 3)), np.ones(40)
     y = (rng.random(40) < 0.4).astype(float)
-    way = Descent(3, 1.0)
-    way.beta = np.array([9.0, -9.0, 9.0])  # all probabilities are near 0 or 1: the curvature says nothing
+    way = Newton(np.array([9.0, -9.0, 9.0]))  # all probabilities are near 0 or 1: the curvature says nothing
     losses: list[float] = []
     while not way.done and len(losses) < 200:
         losses.append(Curve.of(X, y, weight, way.beta).loss)
-        way.go(Curve.of(X, y, weight, way.beta).to_arrays())
+        way.go(*penalised(Curve.of(X, y, weight, way.beta).to_arrays(), way.beta, 1.0))
     free = np.array([0.0, 1.0, 1.0])
     assert max(losses) > losses[0]  # a step went too far, and was halved
     assert Curve.of(X, y, weight, way.beta).gradient + free * way.beta == pytest.approx(np.zeros(3), abs=1e-8)
@@ -171,20 +171,20 @@ def test_rare_pairs_do_not_move_where_newtons_method_ends() -> None:
     y, weight = (rng.random(80) < 0.4).astype(float), np.ones(80)
     rare = meetings(X, PARTS, 5)
     assert rare.any()
-    exact, near = Descent(5, 1.0), Descent(5, 1.0)
+    exact, near = Newton(np.zeros(5)), Newton(np.zeros(5))
     for _ in range(60):
         if not exact.done:
-            exact.go(Curve.of(X, y, weight, exact.beta).to_arrays())
+            exact.go(*penalised(Curve.of(X, y, weight, exact.beta).to_arrays(), exact.beta, 1.0))
         if not near.done:
-            near.go(Curve.of(X, y, weight, near.beta, rare).to_arrays())
+            near.go(*penalised(Curve.of(X, y, weight, near.beta, rare).to_arrays(), near.beta, 1.0))
     assert exact.done
     assert near.done
     assert near.best == pytest.approx(exact.best, abs=1e-8)
 
 
 def test_a_step_that_nobody_has_looked_at_is_not_the_answer() -> None:
-    way = Descent(2, 1.0)
-    way.go({"loss": np.array([4.0]), "gradient": np.array([1.0, 1.0]), "hessian": np.eye(2)})
+    way = Newton(np.zeros(2))
+    way.go(4.0, np.array([1.0, 1.0]), np.eye(2))
     assert way.beta.any()
     assert not way.best.any()
 

@@ -2,19 +2,25 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from federated import bench
 from federated.engine import PlainSGD, engine, moments, optimizer, recall
 from federated.job import LocalPlan
 from federated.local_steps import BLOCK, LocalSteps, shuffled
 from federated.net_weights import load, taken, travelling
+from federated.strategies.fedavg import FedAvg
 from framework.contenders.net_rows import loss_of
+from framework.contenders.target import quantile_of
 from framework.nets import build
+from framework.nets.columns import Placed
 from framework.training.rows import Rows
+from tests.federated.portfolios import bench_of, job_of
 
 SHAPES: dict[str, dict[str, Any]] = {
     "mlp": {"size": 4, "width": 16, "layers": 2, "dropout": 0.2},
@@ -85,6 +91,51 @@ def test_every_row_is_in_one_batch_in_the_order_that_was_drawn() -> None:
     assert np.array_equal(np.concatenate([part.answers.numpy() for part in parts]), held.answers.numpy()[order])
     assert np.array_equal(np.concatenate([part.weights.numpy() for part in parts]), held.weights.numpy()[order])
     assert [len(part) for part in parts] == [96] * (len(held) // 96) + [len(held) % 96]
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("metric", ["rmse", "pinball_90"])
+def test_a_loss_and_its_slope_are_those_of_the_equation(metric: str, members: int) -> None:
+    draws = np.random.default_rng(4)
+    outputs = torch.from_numpy(draws.normal(size=(6, members, 1))).requires_grad_()
+    answers = draws.normal(size=6)
+    told = loss_of(0, metric)(outputs, torch.from_numpy(answers))
+    told.sum().backward()
+    missed = answers[:, None] - outputs.detach().numpy()[:, :, 0]
+    share = quantile_of(metric)
+    each, slope = missed**2, -2 * missed
+    if share is not None:
+        each, slope = np.maximum(share * missed, (share - 1) * missed), np.where(missed > 0, -share, 1 - share)
+    assert told.detach().numpy() == pytest.approx(each.mean(axis=1), abs=1e-12)
+    assert outputs.grad is not None
+    assert outputs.grad.numpy()[:, :, 0] == pytest.approx(slope / members, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_rows_laid_out_once_make_the_same_steps_to_the_bit(name: str) -> None:
+    ours, theirs = net(name).train(), net(name).train()
+    laid = replace(rows(), inputs=ours.columns.placed(rows().inputs))
+    for made, held in ((ours, laid), (theirs, rows())):
+        torch.manual_seed(7)  # of dropout
+        LocalSteps(made, LOSS, engine(made, ADAMW), clip=0.5).make(
+            shuffled(made, held, np.random.default_rng(5), ADAMW.batch)
+        )
+    for key, part in taken(travelling(theirs)).items():
+        assert np.array_equal(part, taken(travelling(ours))[key]), key
+
+
+def test_a_silo_with_many_rows_lays_them_out_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_of(FedAvg(), rounds=1)
+    once, start = bench_of(job)
+    monkeypatch.setattr(bench, "BLOCK", len(once.train) - 1)
+    blocks, _ = bench_of(job)
+    assert isinstance(once._train.inputs, Placed)
+    assert isinstance(blocks._train.inputs, torch.Tensor)
+    changed, other = once.change(start), blocks.change(start)
+    assert changed.steps == other.steps > 0
+    for key, part in changed.groups["delta"].items():
+        assert np.array_equal(part, other.groups["delta"][key]), key
+    assert once.train_loss(start) == pytest.approx(blocks.train_loss(start), rel=1e-6)
 
 
 def test_a_part_without_a_gradient_stays_where_it_is() -> None:
