@@ -26,7 +26,6 @@ SUMMABLE = frozenset(
         "Scaffold",
     }
 )
-BY_STEP = frozenset({"FedAdagrad", "FedAdam", "FedNova", "FedYogi"})  # each silo's mean step is what they add up
 STEPS = "|steps"  # beside the names of a net's weights
 
 
@@ -54,18 +53,17 @@ def bound(strategy: Strategy) -> float:
 def summed_of(strategy: Strategy, groups: dict[str, Arrays], steps: int) -> tuple[Arrays, Arrays]:
     """What a silo adds of its update: by its rows, and counted alike with all others'.
 
-    Σ p_k Δ_k / τ_k and Σ p_k τ_k for FedNova and the adaptive ones; Scaffold's Σ p_k Δ_k and Σ (c_k⁺ - c_k); else
-    Σ p_k Δ_k.
+    FedNova's Σ p_k Δ_k / τ_k and Σ p_k τ_k; Scaffold's Σ p_k Δ_k and Σ (c_k⁺ - c_k); else Σ p_k Δ_k.
     """
     delta = limited(groups["delta"], bound(strategy))
-    if _by_step(strategy):
+    if "FedNova" in names_of(strategy):
         delta = {**{name: array / steps for name, array in delta.items()}, STEPS: np.array([float(steps)])}
     return delta, groups["control"] if _scaffold(strategy) else {}
 
 
 def likes_of(strategy: Strategy, weights: Arrays) -> tuple[Arrays, Arrays]:
     """What these look like."""
-    like = {**weights, STEPS: np.zeros(1)} if _by_step(strategy) else weights
+    like = {**weights, STEPS: np.zeros(1)} if "FedNova" in names_of(strategy) else weights
     return like, weights if _scaffold(strategy) else {}
 
 
@@ -78,10 +76,6 @@ def update_of(strategy: Strategy, mean: Contribution, silos: int) -> Update:
         scale = silos if scaffold.silos else 1  # of N silos one update stands for so many
         groups["control"] = {name: scale * array for name, array in mean.alike.items()}
     return Update(f"the sum of {silos}", mean.rows, 1, groups)
-
-
-def _by_step(strategy: Strategy) -> bool:
-    return not BY_STEP.isdisjoint(names_of(strategy))
 
 
 def _scaffold(strategy: Strategy) -> Scaffold | None:

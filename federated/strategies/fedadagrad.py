@@ -10,8 +10,7 @@ from federated.strategies.adaptive import Adaptive
 
 @dataclass(frozen=True)
 class FedAdagrad(Adaptive):
-    """m ← β₁ m + (1 - β₁) Δ, v ← v + Δ², w ← w + η m / (√v + τ), where Δ is the
-    silos' mean step, see `Adaptive`."""
+    """m ← β₁ m + (1 - β₁) Δ, v ← v + Δ², w ← w + η m / (√v + τ), where Δ = Σ (n_k / n) Δ_k."""
 
     rate: float = 0.01
     first: float = 0.0

@@ -10,8 +10,7 @@ from federated.strategies.adaptive import Adaptive
 
 @dataclass(frozen=True)
 class FedYogi(Adaptive):
-    """m ← β₁ m + (1 - β₁) Δ, v ← v - (1 - β₂) Δ² sign(v - Δ²), w ← w + η m / (√v + τ), where Δ is the
-    silos' mean step, see `Adaptive`."""
+    """m ← β₁ m + (1 - β₁) Δ, v ← v - (1 - β₂) Δ² sign(v - Δ²), w ← w + η m / (√v + τ), where Δ = Σ (n_k / n) Δ_k."""
 
     rate: float = 0.005
     first: float = 0.9

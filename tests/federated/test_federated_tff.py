@@ -34,12 +34,12 @@ Fitted = tuple[Fold, Any, DenseModel]
 def fitted(ray_session: Session, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     fold, X = fold_of()
     fold = fold.pooled()  # nothing to stop by: all rounds count
-    seen: list[int] = []
+    before, seen = set(engines()), set[int]()  # those of other tests, in processes that Ray keeps for a while
     context, ended = Context(folder=tmp_path_factory.mktemp("tff")), threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.2):
-            seen.extend(engines())
+            seen.update(set(engines()) - before)
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -49,7 +49,7 @@ def fitted(ray_session: Session, tmp_path_factory: pytest.TempPathFactory) -> Fi
         ended.set()
         watching.join()
     assert seen
-    assert not engines()
+    assert not set(engines()) - before
     return fold, X, model
 
 

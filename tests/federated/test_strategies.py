@@ -102,23 +102,6 @@ def test_the_adaptive_servers_follow_reddis_algorithm(name: str) -> None:
     assert server.weights["w"].dtype == np.float32
 
 
-@pytest.mark.parametrize("name", ["FedAdam", "FedYogi", "FedAdagrad"])
-def test_an_adaptive_server_is_moved_by_a_silos_rows_and_not_by_their_square(name: str) -> None:
-    """A silo with nine times the rows makes nine times the steps of an epoch, and its change grows with them."""
-    strategy = named(name)
-    uneven = [
-        replace(update, steps=steps)
-        for update, steps in zip(updates([4.0, 0.0], [0.0, 9.0 * 8.0]), (1, 9), strict=True)
-    ]
-    rows, effective = [0.25, 0.75], 0.25 * 1 + 0.75 * 9
-    made = strategy.combine(strategy.start(first), uneven)
-    delta = effective * np.array([rows[0] * 4.0, rows[1] * 8.0])
-    assert made.kept["mean"]["w"] == pytest.approx((1 - strategy.first) * delta)  # type: ignore[attr-defined]
-    even = strategy.combine(strategy.start(first), updates([4.0, 0.0], [0.0, 8.0]))
-    ratio = made.kept["mean"]["w"] / even.kept["mean"]["w"]
-    assert ratio == pytest.approx([effective, effective])  # the direction is that of silos with one step each
-
-
 def test_scaffolds_server_moves_its_control_by_the_share_that_answered() -> None:
     strategy = strategies.Scaffold(silos=4)
     server = strategy.combine(strategy.start(first), updates([4.0, 0.0], [0.0, 8.0], control=[2.0, 4.0]))
