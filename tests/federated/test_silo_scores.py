@@ -58,4 +58,4 @@ def test_the_figure_has_a_point_for_each_silo_and_tells_who_pooled() -> None:
     colours = [to_hex(points.get_facecolor()[0]) for points in axes.collections]
     assert colours == [GREY, BLUE, ORANGE]
     assert [points.get_offsets()[:, 0].tolist() for points in axes.collections] == [[1.0, 3.0]] * 3
-    assert [text.get_text() for text in axes.texts].count("2") == 3
+    assert [text.get_text() for text in axes.texts].count("2.0000") == 3
