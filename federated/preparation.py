@@ -1,7 +1,7 @@
 """What nets need to know of the columns before their first step, agreed by the silos and never read off pooled rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -25,12 +25,16 @@ class Preparation:
     run: names the federation: what a silo has kept of another one is not taken up.
     quantiles: of the columns as a net takes them, shape (len(SHARES), columns), float32: a table that stands in for a
     sample of rows wherever a net learns centres, spreads and bins. Categories are 0 in it.
+    answers: of columns that are told by target encoding, Σ w and Σ w y of each category, shape (2, categories);
+    answering: the silos of whose rows these are.
     """
 
     schema: Schema
     target: Target
     quantiles: np.ndarray
     run: str = ""
+    answers: Arrays = field(default_factory=dict)
+    answering: tuple[str, ...] = ()
 
     @property
     def encoder(self) -> NetRows:
@@ -47,13 +51,20 @@ class Preparation:
         return net
 
     def to_message(self) -> tuple[Facts, dict[str, Arrays]]:
-        facts = {"schema": self.schema.to_json(), "target": self.target.to_json(), "run": self.run}
-        return facts, {"preparation": {"quantiles": self.quantiles}}
+        facts: Facts = {"schema": self.schema.to_json(), "target": self.target.to_json(), "run": self.run}
+        groups: dict[str, Arrays] = {"preparation": {"quantiles": self.quantiles}}
+        if self.answers:
+            facts["answering"] = list(self.answering)
+            groups["answers"] = self.answers
+        return facts, groups
 
     @classmethod
     def from_message(cls, facts: Facts, groups: dict[str, Arrays]) -> Self:
         target = Target.from_json(facts["target"])
-        return cls(Schema.from_json(facts["schema"]), target, groups["preparation"]["quantiles"].copy(), facts["run"])
+        quantiles = groups["preparation"]["quantiles"].copy()
+        answering = tuple(facts.get("answering", ()))
+        schema = Schema.from_json(facts["schema"])
+        return cls(schema, target, quantiles, facts["run"], groups.get("answers", {}), answering)
 
 
 def schema_of(job: AnyJob, counts: Counts) -> Schema:

@@ -132,22 +132,15 @@ def join_categories(parts: Sequence[Counts]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(held.items())) for name, held in joined.items()}
 
 
-def target_means_of(codes: np.ndarray, y: np.ndarray, cards: int, least: int = 1) -> np.ndarray:
-    """Rows and mean answer of each category, shape (2, cards); 0 where fewer than `least` rows have it.
+def target_sums_of(codes: np.ndarray, y: np.ndarray, weight: np.ndarray, cards: int, least: int = 1) -> np.ndarray:
+    """Σ w and Σ w y of the rows of each category, shape (2, cards); 0 where fewer than `least` rows have it.
 
-    codes: of one column, -1 for missing.
+    codes: of one column, -1 for missing. Silos' sums are added up: Σ w y / Σ w is then the mean of the pooled rows.
     """
     known = codes >= 0
-    rows = np.bincount(codes[known], minlength=cards).astype(np.float64)
-    total = np.bincount(codes[known], weights=y[known], minlength=cards)
-    told = rows >= least
-    return np.stack([np.where(told, rows, 0.0), np.where(told, total / np.maximum(rows, 1), 0.0)])
-
-
-def join_target_means(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """The same of all rows, shape (2, cards)."""
-    rows = np.sum([part[0] for part in parts], axis=0)
-    return np.stack([rows, np.sum([part[0] * part[1] for part in parts], axis=0) / np.maximum(rows, 1)])
+    told = np.bincount(codes[known], minlength=cards) >= least
+    sums = [np.bincount(codes[known], weights=part[known], minlength=cards) for part in (weight, weight * y)]
+    return np.where(told, np.stack(sums), 0.0)
 
 
 def disagreeing(histograms: Mapping[str, np.ndarray], edges: np.ndarray, factor: float = 4.0) -> dict[str, list[int]]:

@@ -17,6 +17,7 @@ from federated.policy import USUAL, Policy
 from federated.rounds import Terms
 from federated.secure_aggregation.identity import found
 from framework.contender import Context, Model
+from framework.data.column import ColumnKind
 from framework.data.frame import Fold
 from framework.problem import Kind
 
@@ -30,7 +31,8 @@ class FederatedLinear:
     Σ x y of its rows once, or the log loss's gradient and curvature at each step of Newton's method, and what solves
     their sums is what the pooled rows give.
 
-    Columns are scaled by what silos have agreed of them; silos below their policy's rows take no part, and what has
+    Columns are scaled by what silos have agreed of them; one of more than 100 values, texts that repeat among them, is
+    told by the mean answer of each value (target encoding). Silos below their policy's rows take no part, and what has
     fewer rows in a silo than `minimum_count` is not in its sums.
 
     secure: secure aggregation: the coordinator learns the total of the silos' sums, from the moments of their columns
@@ -93,7 +95,8 @@ class FederatedLinear:
 
     def job(self, fold: Fold, seed: int) -> LinearJob:
         """What the silos are asked."""
-        columns = tuple((column.name, column.kind) for column in fold.schema.columns if column.kind != "text")
+        texts: dict[ColumnKind, ColumnKind] = {"text": "category"}  # of which the values that repeat are agreed
+        columns = tuple((column.name, texts.get(column.kind, column.kind)) for column in fold.schema.columns)
         labels = tuple(str(label) for label in fold.classes)
         return LinearJob(str(fold.problem.target), columns, labels, self.steps if labels else 1, seed, self.secure)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from cluster.wire import Arrays
 from federated.exchange import Exchange
+from federated.linear.encoding import split_sums, wide
 from federated.linear.packing import (
     REACH,
     Units,
@@ -19,7 +20,7 @@ from federated.secure_aggregation.secure_sum import SecureSum
 
 
 class MaskedSums:
-    """rows: silo → its rows, of those that take part. quorum: of them must be in each sum. width: of the design."""
+    """rows: silo → its rows, of those that take part. quorum: of them must be in each sum."""
 
     def __init__(
         self,
@@ -29,29 +30,36 @@ class MaskedSums:
         preparation: Preparation,
         *,
         quorum: int,
-        width: int,
     ) -> None:
-        self.exchange, self.quorum, self.width = exchange, quorum, width
+        self.exchange, self.quorum = exchange, quorum
         self.units = Units.of(preparation.target)
         self.sum = SecureSum(exchange, registry, rows, preparation.run)
 
-    def ask(self, question: Message) -> dict[str, Arrays]:
-        """What the silos' answers to "sum", "curve" or "judge" come to, in groups as one silo would tell them.
+    def answers(self, question: Message, preparation: Preparation) -> tuple[Arrays, tuple[str, ...]]:
+        """Of each column of many values what the silos' answers to "encode" come to, and whose they are."""
+        length = sum(2 * preparation.encoder.cards[place] for place in wide(preparation.encoder).values())
+        total, silos = self.sum.total(question, length, reach=REACH)
+        self.exchange.check_quorum(len(silos), self.quorum, question.round)
+        return split_sums(total, preparation), tuple(silos)
+
+    def ask(self, question: Message, width: int) -> dict[str, Arrays]:
+        """What the silos' answers to "sum", "curve" or "judge" come to, in groups as one silo would tell them. width:
+        of the design.
 
         Raises FederationError where too few silos stay in the sum.
         """
         models = list(question.groups.get("beta", {}))
         lengths = {
-            "sum": moments_length(self.width),
-            "curve": curves_length(self.width, len(models)),
+            "sum": moments_length(width),
+            "curve": curves_length(width, len(models)),
             "judge": len(models) + 1,
         }
         total, silos = self.sum.total(question, lengths[question.kind], reach=REACH)
         self.exchange.check_quorum(len(silos), self.quorum, question.round)
         if question.kind == "sum":
-            return {"0": self.units.back(unpack_moments(total, self.width))}
+            return {"0": self.units.back(unpack_moments(total, width))}
         if question.kind == "curve":
-            return unpack_curves(total, self.width, models)
+            return unpack_curves(total, width, models)
         if total[-1] <= 0:
             return {}
         return {"losses": {"loss": total[:-1] * self.units.scale**2, "weight": total[-1:]}}

@@ -1,22 +1,13 @@
 """A silo that tells sums over its rows, and of no fewer rows than its policy says."""
 
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from cluster.wire import Arrays
-from federated.linear.design import Design
 from federated.linear.job import LinearJob
-from federated.linear.packing import (
-    Units,
-    curves_length,
-    moments_length,
-    pack_curves,
-    pack_moments,
-)
-from federated.linear.sums import Curve, Moments, hidden, log_loss, meetings
+from federated.linear.packing import curves_length, moments_length, pack_curves, pack_moments
+from federated.linear.sum_bench import SumBench
 from federated.message import Message
 from federated.preparation import Preparation
 from federated.questions import NotReadyError, Told
@@ -24,55 +15,9 @@ from federated.secure_aggregation.figures import Figures
 from federated.secure_aggregation.identity import Identity
 from federated.source import Source
 from federated.summing_silo import SummingSilo
-from framework.contenders.target import Target
 
 if TYPE_CHECKING:
     from framework.data.frame import Frame
-
-
-class SumBench:
-    """A silo's rows as the sums are of them. least: rows that a sum may be of."""
-
-    def __init__(self, job: LinearJob, preparation: Preparation, train: "Frame", valid: "Frame", least: int) -> None:
-        self.job, self.design = job, Design.learn(preparation)
-        self.train, self.valid, self.least = train, valid, least
-        self.units = Units.of(preparation.target) if job.secure else Units()
-
-    @cached_property
-    def x(self) -> np.ndarray:
-        """The columns that sums are of, shape (rows, width)."""
-        return hidden(self.design.matrix(self.train.X), self.design.parts, self.least)
-
-    @cached_property
-    def rare(self) -> np.ndarray:
-        """Of which pairs of columns no sum is told, shape (width, width)."""
-        return meetings(self.x, self.design.parts, self.least)
-
-    @cached_property
-    def weight(self) -> np.ndarray:
-        return _weight(self.train)
-
-    def moments(self) -> Arrays:
-        """Of the answers and their logarithms, nan where one of them has none; and Σ w y² of both."""
-        both = self.units.told(self.train.y)
-        square = (both**2 * self.weight[:, None]).sum(axis=0)
-        return {**Moments.of(self.x, both, self.weight, self.rare).to_arrays(), "square": square}
-
-    def curve(self, beta: np.ndarray) -> Arrays:
-        return Curve.of(self.x, self.train.y.astype(np.float64), self.weight, beta, self.rare).to_arrays()
-
-    def losses(self, betas: list[np.ndarray], targets: list[dict[str, Any]]) -> Arrays:
-        """Of each model the sum over the rows to stop by: of log losses, or of squared errors in the units of told
-        answers."""
-        weight, X, y = _weight(self.valid), self.design.matrix(self.valid.X), self.valid.y
-        told = []
-        for place, beta in enumerate(betas):
-            if self.job.labels:
-                error = log_loss(X @ beta, y.astype(np.float64))
-            else:
-                error = ((Target.from_json(targets[place]).back(X @ beta) - y) / self.units.scale) ** 2
-            told.append(float((weight * error).sum()))
-        return {"loss": np.array(told), "weight": np.array([weight.sum()])}
 
 
 class LinearSilo(SummingSilo):
@@ -80,7 +25,7 @@ class LinearSilo(SummingSilo):
     of them meet in fewer, the sum of that pair is told as it would be by chance. Differences between sums are not
     looked at."""
 
-    questions: ClassVar = SummingSilo.questions | {"sum", "curve", "judge"}
+    questions: ClassVar = SummingSilo.questions | {"encode", "sum", "curve", "judge"}
 
     def __init__(self, source: Source, folder: Path | None = None, identity: Identity | None = None) -> None:
         super().__init__(source, folder, identity)
@@ -99,9 +44,17 @@ class LinearSilo(SummingSilo):
         if self._opened is None:
             raise NotReadyError
         preparation = Preparation.from_message(asked.facts, asked.groups)
-        self._sums = SumBench(self._opened[0], preparation, *self._opened[1:], self._least)
+        self._sums = SumBench(self._source.name, self._opened[0], preparation, *self._opened[1:], self._least)
         self._run = preparation.run
         return "ready", {}, {}
+
+    def _encode(self, asked: Message) -> Told:
+        """What the values of columns of many values mean for the answer."""
+        bench = self._at_sums(asked)
+        if bench.job.secure:
+            told = np.concatenate([sums.ravel() for sums in bench.answers.values()])
+            return self._hidden(asked, told, len(told))
+        return "summed", {}, {"0": bench.answers}
 
     def _sum(self, asked: Message) -> Told:
         bench = self._at_sums(asked)
@@ -145,11 +98,7 @@ class LinearSilo(SummingSilo):
             return None
         width = self._sums.design.width
         square, line = (width, width), (width,)
-        sums = {"gram": square, "cross": (width, 2), "weight": (1,), "square": (2,)}
+        answers = {name: sums.shape for name, sums in self._sums.answers.items()}
         if self._sums.job.labels:
-            sums = {"loss": (1,), "gradient": line, "hessian": square}
-        return sums
-
-
-def _weight(frame: "Frame") -> np.ndarray:
-    return np.ones(len(frame)) if frame.weight is None else np.asarray(frame.weight, dtype=np.float64)
+            return answers | {"loss": (1,), "gradient": line, "hessian": square}
+        return answers | {"gram": square, "cross": (width, 2), "weight": (1,), "square": (2,)}

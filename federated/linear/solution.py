@@ -1,13 +1,14 @@
 """The coordinator of linear models: sums of the silos, what they make of every setting, and which the silos choose."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cluster.wire import Arrays
 from federated.exchange import Exchange
 from federated.linear.design import Design
+from federated.linear.encoding import wide
 from federated.linear.job import LinearJob
 from federated.linear.masked_sums import MaskedSums
 from federated.linear.sums import added, definite, penalised, ridge
@@ -54,11 +55,10 @@ class Solving:
     ) -> None:
         self.exchange, self.job, self.preparation = exchange, job, preparation
         self.silos, self.quorum = list(rows), quorum
-        self.design = Design.learn(preparation)
-        self.masked: MaskedSums | None = None
-        if job.secure:
-            width = self.design.width
-            self.masked = MaskedSums(exchange, registry or {}, rows, preparation, quorum=quorum, width=width)
+        self.masked = MaskedSums(exchange, registry or {}, rows, preparation, quorum=quorum) if job.secure else None
+        if wide(preparation.encoder):
+            self._encode()
+        self.design = Design.learn(self.preparation)
 
     def best(self, settings: Sequence[Setting]) -> Solution:
         """Of the settings the one that answers the silos' rows to stop by best; the first where they have none.
@@ -79,6 +79,19 @@ class Solving:
         )
         judged = [groups["losses"] for groups in told if "losses" in groups]
         return found[int(np.argmin(added(judged)["loss"]))] if judged else found[0]
+
+    def _encode(self) -> None:
+        """Agrees on the numbers of columns of many values, and prepares the silos with them."""
+        question = Message("encode")
+        if self.masked is not None:
+            answers, answering = self.masked.answers(question, self.preparation)
+        else:
+            told = self._heard(question, "summed")
+            answers, answering = added([each.groups["0"] for each in told.values()]), tuple(told)
+        self.preparation = replace(self.preparation, answers=answers, answering=answering)
+        self.exchange.preparation = self.preparation
+        facts, groups = self.preparation.to_message()
+        self.silos = list(self._heard(Message("prepare", facts=facts, groups=groups), "ready"))
 
     def _ridge(self, settings: Sequence[Setting]) -> list[Solution]:
         sums = added([groups["0"] for groups in self._ask(Message("sum", round=1), "summed")])
@@ -127,7 +140,10 @@ class Solving:
     def _ask(self, question: Message, expected: str) -> list[dict[str, Arrays]]:
         """The silos' answers, in the order of their names: sums of floats depend on it. Of a secure job their total."""
         if self.masked is not None:
-            return [self.masked.ask(question)]
+            return [self.masked.ask(question, self.design.width)]
+        return [answer.groups for answer in self._heard(question, expected).values()]
+
+    def _heard(self, question: Message, expected: str) -> dict[str, Message]:
         told = self.exchange.ask(question, self.silos, expected=expected)
         self.exchange.check_quorum(len(told), self.quorum, question.round)
-        return [told[silo].groups for silo in sorted(told)]
+        return dict(sorted(told.items()))

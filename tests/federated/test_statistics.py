@@ -10,10 +10,9 @@ from federated.statistics import (
     histogram_of,
     join_categories,
     join_moments,
-    join_target_means,
     moments_of,
     quantiles_of,
-    target_means_of,
+    target_sums_of,
 )
 
 
@@ -91,15 +90,16 @@ def test_categories_are_counted_as_if_pooled_and_rare_ones_are_not_named() -> No
     )
 
 
-def test_target_means_are_those_of_the_pooled_rows() -> None:
+def test_target_sums_are_those_of_the_pooled_rows() -> None:
     rng = np.random.default_rng(3)
-    parts = [(rng.integers(-1, 4, n), rng.normal(size=n)) for n in (50, 80, 20)]
-    joined = join_target_means([target_means_of(codes, y, 4) for codes, y in parts])
-    codes, y = (np.concatenate(side) for side in zip(*parts, strict=True))
-    assert joined[0].tolist() == [float((codes == k).sum()) for k in range(4)]
-    assert joined[1] == pytest.approx([y[codes == k].mean() for k in range(4)], rel=1e-10)
-    told = target_means_of(np.array([0] * 6 + [1] * 2), np.arange(8.0), 2, least=5)
-    assert told.tolist() == [[6.0, 0.0], [2.5, 0.0]]
+    parts = [(rng.integers(-1, 4, n), rng.normal(size=n), rng.uniform(1, 2, n)) for n in (50, 80, 20)]
+    joined = np.sum([target_sums_of(codes, y, weight, 4) for codes, y, weight in parts], axis=0)
+    codes, y, weight = (np.concatenate(side) for side in zip(*parts, strict=True))
+    assert joined[0] == pytest.approx([weight[codes == k].sum() for k in range(4)], rel=1e-10)
+    means = [np.average(y[codes == k], weights=weight[codes == k]) for k in range(4)]
+    assert joined[1] / joined[0] == pytest.approx(means, rel=1e-10)
+    told = target_sums_of(np.array([0] * 6 + [1] * 2), np.arange(8.0), np.ones(8), 2, least=5)
+    assert told.tolist() == [[6.0, 0.0], [15.0, 0.0]]
 
 
 def test_other_units_are_seen_and_other_levels_are_not() -> None:
