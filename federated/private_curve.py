@@ -14,6 +14,7 @@ from federated.membership import Leak, leaks
 from framework.contender import Contender, Context
 from framework.data.load import load
 from framework.data.split import Split
+from framework.leaderboard import number
 from framework.metric import metric
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class PrivateCurve:
         for point in self.points:
             asked = "" if point.asked is None else f"{point.asked:g}"
             spent = "" if point.spent is None else f"{point.spent:.3g}"
-            score = f"{point.score:.4g} ± {point.spread:.2g}"
+            score = f"{number(point.score)} ± {number(point.spread)}"
             auc = tpr = ""
             if point.leaks:
                 leak = max(point.leaks, key=lambda each: each.auc)

@@ -22,7 +22,7 @@ class Config:
     delta: float = 1e-5  # the chance that the promise fails, of each of them
     clip: float = 1.0  # the norm that each row's gradient is held to
     statistics: float = 0.0  # the share of epsilon for what is agreed of the columns; 0: declared public, not covered
-    rounds: int = 20  # of every federation
+    rounds: int = 60  # of every federation
     epochs: int = 1  # of a silo between two exchanges
     batch: int = 64  # rows in a step, on average
     rate: float = 0.005  # of each silo's optimizer
