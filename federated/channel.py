@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cluster.user_error import UserError
+from federated.border import folder_name
 from federated.secure_aggregation.identity import Identity, Registry
-from federated.silo import Silo, folder_name
+from federated.silo import Silo
 from federated.silo_host import SiloHost, answers
 from federated.source import Source
 

@@ -14,7 +14,6 @@ from federated.silo_scores import SiloScore, r2_of, scores_of, values_of
 from framework.contender import Contender, Context
 from framework.contenders.lagged import Lagged
 from framework.data.load import load
-from framework.leaderboard import number
 from framework.metric import metric
 from framework.problem import Kind, Problem
 
@@ -61,6 +60,10 @@ class SiloComparison:
     between: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
+    def forecasts(self) -> bool:
+        return any(score.mase is not None for score in self.silos)
+
+    @property
     def methods(self) -> list[MethodScore]:
         """In the order they were given."""
         found = {method: self._rmse(method) for method in self.pooled_r2}
@@ -77,31 +80,28 @@ class SiloComparison:
         ]
 
     def __str__(self) -> str:
-        head = f"{'method':24} {'R²':>15} {self.metric:>12} {'mean RMSE':>12} {'worst silo':>12} {'gap closed':>11}"
-        lines = [head, "-" * len(head)]
-        for each in self.methods:
-            gap = "" if each.gap is None else f"{each.gap:.0%}"
-            r2 = f"{each.r2:.4f}" + ("" if each.r2_spread is None else f" ± {each.r2_spread:.4f}")
-            told = " ".join(f"{number(value):>12}" for value in (each.score, each.mean_rmse, each.worst_rmse))
-            lines.append(f"{each.method:24} {r2:>15} {told} {gap:>11}")
-        seeds, silos = len({score.seed for score in self.silos}), len({score.silo for score in self.silos})
-        spread = "; ± between seeds" if seeds > 1 else ": no spread is known"
-        lines.append(f"{self.target}: {silos} silos; RMSE of a silo's own kept rows; {seeds} seed(s){spread}")
-        return "\n".join(lines)
+        from federated.silo_table import table
+
+        return table(self)
 
     def figure(self) -> "Figure":
-        """As `silo_figure.drawn` has it."""
+        """As `silo_figure.drawn` has it. Forecasts are drawn by MASE: beside a large series' RMSE none is seen of small
+        ones'."""
         from federated.silo_figure import drawn
 
-        return drawn(
-            f"RMSE of {self.target} on each silo's own kept rows", {m: self._by_silo(m) for m in self.pooled_r2}
-        )
+        measured, error = f"RMSE of {self.target} on each silo's own kept rows", "rmse"
+        if self.forecasts:
+            error = "mase"
+            measured = (
+                f"MASE of {self.target} on each silo's own kept steps (1: as good as its seasonal naive forecast)"
+            )
+        return drawn(measured, {method: self._by_silo(method, error) for method in self.pooled_r2})
 
     def to_json(self) -> dict[str, Any]:
         return {
             "target": self.target,
             "metric": self.metric,
-            "silos": [vars(score) for score in self.silos],
+            "silos": [score.to_json() for score in self.silos],
             "methods": [vars(score) for score in self.methods],
         }
 
@@ -118,13 +118,14 @@ class SiloComparison:
             return None
         return (rmse[local] - rmse[method]) / (rmse[local] - rmse[pooled])
 
-    def _by_silo(self, method: str) -> dict[str, float]:
-        """Silo → the mean RMSE of its seeds."""
+    def _by_silo(self, method: str, error: str = "rmse") -> dict[str, float]:
+        """Silo → the mean error of its seeds, of those that have one."""
         told: dict[str, list[float]] = {}
         for score in self.silos:
-            if score.method == method:
-                told.setdefault(score.silo, []).append(score.rmse)
-        return {silo: float(np.mean(rmse)) for silo, rmse in told.items()}
+            value = getattr(score, error)
+            if score.method == method and value is not None:
+                told.setdefault(score.silo, []).append(value)
+        return {silo: float(np.mean(errors)) for silo, errors in told.items()}
 
     def _rmse(self, method: str) -> tuple[float, float]:
         rmse = list(self._by_silo(method).values())

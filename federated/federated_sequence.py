@@ -1,7 +1,6 @@
 """Forecasts by an LSTM of Keras, trained by TensorFlow Federated over silos that hold their own series."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -12,8 +11,10 @@ from cluster.wire import Arrays, Facts
 from federated.dealt import check_hosts, deal, names_in, silo_column
 from federated.federated_average import FederatedAverage
 from federated.policy import USUAL, Policy, PolicyError
+from federated.secure_aggregation.identity import found
 from federated.strategies.fedavg import FedAvg
-from federated.tff_call import TFFError, trained
+from federated.tff_call import TFFError, check_summed, trained
+from federated.window_weights import weigh_alike, weight_of
 from framework.contender import Context, Model
 from framework.contenders.effect import Effect
 from framework.contenders.history import History
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
     import torch
 
 LEAST_WINDOWS = 16  # of a silo that takes part
-FURTHEST = (0.01, 20.0)  # that a window may weigh, in units of the mean one
 
 
 @dataclass(frozen=True)
 class FederatedSequence:
     """One LSTM for all series, trained where they are: each silo makes windows of its own series' past and scales each
-    by itself, so that no value of any series is needed to prepare another's. Silos agree on the steps of time alone:
-    how long they are, and the season, as most have them. One with other steps is left out, and a remark says so.
+    by itself, so that no value of any series is needed to prepare another's. Silos agree on the steps of time: how long
+    they are, and the season, as most have them; and on what a window weighs on average. One with other steps is left
+    out, and a remark says so.
 
     A forecast starts from a series' latest values. So the model holds each silo's own history, as it holds parts that
     are fitted to one silo, and a silo with `Policy(personal=False)` takes no part. What is handed on to anybody else is
@@ -43,6 +44,9 @@ class FederatedSequence:
 
     window: steps of the past; 0: two seasons, or two horizons if longer. windows: of a silo, at most.
     aggregator … rate: as in `FederatedTFF`; columns known ahead are not looked at.
+    secure: secure aggregation, of "mean" alone: the coordinator learns the weighted mean of the silos' updates and
+    scores, and the sums that tell the mean weight of a window, and no silo's own; three silos or more have to stay in
+    each. How long a silo's steps and its season are is told as it is, and so is how many windows it has.
     """
 
     window: int = 0
@@ -58,6 +62,7 @@ class FederatedSequence:
     rate: float = 0.1
     hosts: int = 1
     policy: Policy = USUAL
+    secure: bool = False
     name: str = "federated lstm"
     cpus: float = 1.0  # of each host
     kinds: ClassVar[frozenset[Kind]] = frozenset({"forecast"})
@@ -69,10 +74,13 @@ class FederatedSequence:
         return Resources(cpus=self.cpus, workers=self.hosts, apart=True)
 
     def fit(self, fold: Fold, context: Context) -> SequenceModel:
-        """Raises DealError where there are no silos, TFFError where fewer than two have windows to learn from."""
+        """Raises DealError where there are no silos, TFFError where fewer than two have windows to learn from,
+        FederationError where too few stay in a sum."""
         from cluster.connect import connect
 
         check_hosts(self.hosts, least=1)
+        if self.secure:
+            check_summed(self.aggregator)
         connect()
         horizon, metric = fold.problem.horizon, fold.problem.metric
         histories = self._histories(fold, context)
@@ -82,12 +90,14 @@ class FederatedSequence:
             silo: Windows(replace(history, season=season), length, 2 * horizon) for silo, history in histories.items()
         }
         rows = {silo: self._rows(windows, metric, horizon, context.seed) for silo, windows in views.items()}
-        rows = {silo: arrays for silo, arrays in rows.items() if len(arrays["y"]) >= LEAST_WINDOWS}
+        least = max(LEAST_WINDOWS, self.policy.minimum_count)
+        rows = {silo: arrays for silo, arrays in rows.items() if len(arrays["y"]) >= least}
         for silo in sorted(set(views) - set(rows)):
-            context.remark(f"{self.name}: silo {silo!r} has fewer than {LEAST_WINDOWS} windows, and takes no part")
+            context.remark(f"{self.name}: silo {silo!r} has fewer than {least} windows, and takes no part")
         if len(rows) < 2:
-            raise TFFError(f"{len(rows)} silo(s) have {LEAST_WINDOWS} windows or more; a federation takes 2.")
-        _weigh_alike(rows)
+            raise TFFError(f"{len(rows)} silo(s) have {least} windows or more; a federation takes 2.")
+        identities = found(rows) if self.secure else {}
+        weigh_alike(rows, identities, least=self.policy.minimum_count, seed=context.seed)
         weights, facts = trained(
             rows,
             self._settings(2 * horizon, metric, context.seed),
@@ -97,6 +107,7 @@ class FederatedSequence:
             rounds=self.rounds,
             patience=self.patience,
             least=max(1, self.policy.minimum_count) if self.patience else 0,
+            identities=identities,
         )
         silos = np.isin(names_in(fold, silo_column(fold), valid=False), list(histories))
         taking = replace(fold, train=fold.train.take(np.flatnonzero(silos)))
@@ -117,7 +128,7 @@ class FederatedSequence:
 
     def _histories(self, fold: Fold, context: Context) -> dict[str, History]:
         """Of each silo that takes part, learned from its own rows."""
-        job = FederatedAverage(strategy=FedAvg(), rounds=self.rounds).job(fold, context.seed)
+        job = FederatedAverage(strategy=FedAvg(), rounds=self.rounds, secure=self.secure).job(fold, context.seed)
         found: dict[str, History] = {}
         for source in deal(fold, self.policy):
             try:
@@ -145,33 +156,10 @@ class FederatedSequence:
         late = windows.pairs(most=self.windows // 4, since=horizon, until=0, seed=seed)
         arrays: Arrays = {}
         for prefix, (codes, origins, stops) in (("", early), ("valid ", late)):
-            weight = _weight(windows, codes, origins, metric).astype(np.float32)
+            weight = weight_of(windows, codes, origins, metric).astype(np.float32)
             arrays[f"{prefix}X"] = windows.past(codes, origins)
             arrays[f"{prefix}y"] = np.column_stack([windows.ahead(codes, origins, stops), weight])
         return arrays
-
-
-def _weight(windows: Windows, codes: np.ndarray, origins: np.ndarray, metric: str) -> np.ndarray:
-    """What each window's error weighs in the metric, as the pooled net (`framework.contenders.sequence`) has it."""
-    scale = windows.scale(codes, origins)
-    if metric in SQUARED:
-        return scale**2
-    size = np.ones(len(codes))
-    if metric == "mase":
-        size = windows.history.error[codes]
-    if metric in ("smape", "mape"):
-        mean = np.abs(windows.history.mean(codes, origins, windows.length))
-        size = np.maximum(mean, windows.history.error[codes])
-    return np.asarray(scale / size)
-
-
-def _weigh_alike(rows: Mapping[str, Arrays]) -> None:
-    """Divides all weights by their mean over all silos, of which each tells a sum and a count."""
-    told = [(float(arrays["y"][:, -1].sum()), len(arrays["y"])) for arrays in rows.values()]
-    mean = sum(total for total, _ in told) / sum(count for _, count in told)
-    for arrays in rows.values():
-        for name in ("y", "valid y"):
-            arrays[name][:, -1] = np.clip(arrays[name][:, -1] / mean, *FURTHEST)
 
 
 def _unplanned(history: History) -> History:

@@ -29,14 +29,13 @@ from federated.secure_aggregation.identity import Identity, found
 from federated.source import Held
 from federated.strategies.fedavg import FedAvg
 from federated.strategies.silo_private import SiloPrivate
-from federated.tff_call import TFFError, trained
+from federated.tff_call import TFFError, check_summed, trained
 from framework.contender import Context, Model
 from framework.data.frame import Fold
 from framework.problem import Kind
 
 Aggregator = Literal["mean", "robust", "private", "compressed"]
 Optimizer = Literal["sgd", "adam", "yogi"]
-SUMMED = ("mean", "private")  # aggregators that need no more than the silos' sum
 
 
 @dataclass(frozen=True)
@@ -132,11 +131,8 @@ class FederatedTFF:
                 f"aggregator={self.aggregator!r} with privacy={self.privacy}: pass both aggregator='private' and "
                 f"privacy=SiloLevel(epsilon=…), or neither."
             )
-        if self.secure and self.aggregator not in SUMMED:
-            raise TFFError(
-                f"aggregator={self.aggregator!r} needs each silo's own update, and secure aggregation tells their "
-                f"weighted sum alone. Take one of {', '.join(SUMMED)}, or secure=False."
-            )
+        if self.secure:
+            check_summed(self.aggregator)
         if self.privacy is not None and self.privacy.share < 1:
             raise TFFError(f"share={self.privacy.share:g}: every silo counts in each of TFF's rounds. Leave it at 1.")
 

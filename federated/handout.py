@@ -8,8 +8,8 @@ import pandas as pd
 
 from cluster.wire import Arrays, Facts
 from federated.audit import Audit
+from federated.border import AUDIT, folder_name
 from federated.message import Message
-from federated.silo import AUDIT, folder_name
 
 TABLE = "rows"  # the array that holds a table, as the bytes of an Arrow stream
 

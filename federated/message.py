@@ -38,8 +38,8 @@ LEAVING: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "consent": (frozenset(), frozenset({"consent"})),
     "unmasked": (frozenset(), frozenset({"seeds", "keys"})),
     "withdrawn": (frozenset({"reason"}), frozenset()),
-    "enrolled": (frozenset({"certificate", "watches"}), frozenset()),
-    "grown": (frozenset({"sha256", "scores"}), frozenset({"booster"})),
+    "enrolled": (frozenset({"certificate", "watches"}), frozenset({"keys"})),
+    "grown": (frozenset({"sha256", "scores", "masked"}), frozenset({"booster"})),
     "broken": (frozenset(), frozenset()),
     "bagged": (frozenset({"rows", "rounds"}), frozenset({"booster"})),
     "synthetic": (frozenset({"rows", "engine", "licence", "leaks", "epsilon"}), frozenset({"table"})),
@@ -69,6 +69,7 @@ SUMS: dict[str, tuple[str, int | None]] = {
     "consent": ("u1", 64),
     "unmasked": ("u1", 32),  # a share
 }
+BOUNDED = {**SUMS, "enrolled": SUMS["advert"]}  # by which silos begin a session of trees
 # What tells of one silo, and leaves none whose job is secure; moments and histograms where noise covers them.
 OPEN = frozenset({"update", "score", "personal", "moments", "histograms", "summed", "judged"})
 
@@ -151,7 +152,7 @@ class Message:
             raise BoundaryError(f"{sorted(strange)} may not leave silo {self.silo!r} in a message {self.kind!r}")
         if secure and self.kind in OPEN:
             raise BoundaryError(f"a message of kind {self.kind!r} may not leave silo {self.silo!r}: its job is secure")
-        if self.kind in SUMS:
+        if self.kind in BOUNDED:
             self._check_sum(shapes)
         if self.kind not in ("update", "personal", "summed"):
             return
@@ -164,7 +165,7 @@ class Message:
                     )
 
     def _check_sum(self, shapes: Mapping[str, tuple[int, ...]] | None) -> None:
-        dtypes, most = SUMS[self.kind]
+        dtypes, most = BOUNDED[self.kind]
         if most is None:
             most = sum(math.prod(shape) for shape in (shapes or {}).values()) + 3
         for group, arrays in self.groups.items():

@@ -19,6 +19,7 @@ class Policy:
     personal: weights fitted to this silo alone may leave it, as part of the model.
     epsilon, delta: what its rows may cost in `days` days, over all federations together; then it takes part in those
     with record-level privacy alone, as far as that goes. None: it keeps no such account.
+    secure: it takes part where its sums and updates leave it under masks alone, see `federated.secure_aggregation`.
     """
 
     minimum_rows: int = 10
@@ -30,12 +31,18 @@ class Policy:
     epsilon: float | None = None
     delta: float = 1e-5
     days: int = 30
+    secure: bool = False
 
     def check(self, job: AnyJob, *, silo: str, rows: int) -> None:
         """Raises PolicyError naming the silo and what it does not do."""
         if rows < self.minimum_rows:
             raise PolicyError(
                 f"silo {silo!r} has fewer than {self.minimum_rows} rows to learn from, and takes no part below that."
+            )
+        if self.secure and not job.secure:
+            raise PolicyError(
+                f"silo {silo!r} takes part in secure aggregation alone, and is asked for {', '.join(job.ways)} in the "
+                f"clear."
             )
         if self.columns is not None:
             asked = [name for name, _ in job.columns] + ([job.target] if job.target else [])

@@ -14,11 +14,11 @@ import pandas as pd
 from cluster.resources import Resources
 from cluster.user_error import UserError
 from cluster.wire import Facts
+from federated.border import folder_name
 from federated.dealt import deal
 from federated.handout import Handout, packed, unpacked
 from federated.message import Message
 from federated.policy import USUAL, Policy, PolicyError
-from federated.silo import folder_name
 from federated.source import Held
 from framework.contender import Contender, Context, Model
 from framework.contenders.linear import Linear
@@ -57,8 +57,10 @@ class SharedRows:
     plays any other part in the fit. Silos are made to share one process or one cluster: the boundary is logical.
 
     maker: of the rows. share: rows handed out for each that a silo learns from. A silo whose rows are found to leak
-    keeps them, and one with fewer rows than its policy asks for makes none. hosts: processes of Ray that silos work in,
-    one after the other; 0: the fit's own process. audit: a folder where each silo writes what left it; none by default.
+    keeps them, and one with fewer rows than its policy asks for makes none. There is no sum of rows that masks could
+    hide them in: a silo whose policy asks for secure aggregation keeps its own, and says so. hosts: processes of Ray
+    that silos work in, one after the other; 0: the fit's own process. audit: a folder where each silo writes what left
+    it; none by default.
     """
 
     maker: Maker
@@ -136,6 +138,11 @@ def handed_out(source: Held, maker: Maker, share: float, folder: Path | None, se
         least = source.policy.minimum_rows
         if len(source.train) < least:
             raise PolicyError(f"silo {source.name!r} has fewer than {least} rows to learn from, and takes no part.")
+        if source.policy.secure:
+            raise PolicyError(
+                f"silo {source.name!r} takes part in secure aggregation alone, and made-up rows are never summed: they "
+                f"would leave it as they are."
+            )
         deadline = time.time() + seconds
         with TemporaryDirectory(prefix="shared-") as work:
             own = str(folder / folder_name(source.name)) if folder else None

@@ -7,7 +7,7 @@ import numpy as np
 
 from cluster.wire import Arrays, Facts
 from federated.bench import Bench
-from federated.border import AUDIT, Border, Shapes, folder_name
+from federated.border import Border, Shapes
 from federated.job import AnyJob, Job
 from federated.message import Message
 from federated.net_weights import shared_net, travelling
@@ -15,7 +15,7 @@ from federated.policy import PolicyError
 from federated.preparation import Preparation
 from federated.privacy.guard import Guard
 from federated.privacy.levels import RecordLevel
-from federated.questions import QUESTIONS, STATISTICS, SUMMING, NotReadyError, Told, UnknownQuestionError
+from federated.questions import QUESTIONS, STATISTICS, NotReadyError, Told
 from federated.secure_aggregation.contribution import Contribution
 from federated.secure_aggregation.figures import Figures
 from federated.secure_aggregation.identity import Identity
@@ -28,18 +28,6 @@ from federated.survey import Survey
 if TYPE_CHECKING:
     from framework.data.frame import Frame
 
-__all__ = [
-    "AUDIT",
-    "KEPT",
-    "QUESTIONS",
-    "STATISTICS",
-    "SUMMING",
-    "NotReadyError",
-    "Silo",
-    "Told",
-    "UnknownQuestionError",
-    "folder_name",
-]
 KEPT = "kept.bin"
 
 

@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from federated.silo import Silo, folder_name
+from federated.border import folder_name
+from federated.silo import Silo
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,20 @@ from federated.federation_error import FederationError
 from federated.secure_aggregation.identity import Identity
 from framework.contender import Context
 
+SUMMED = ("mean", "private")  # aggregators that need no more than the silos' sum
+
 
 class TFFError(UserError):
     """Settings that TensorFlow Federated cannot train by."""
+
+
+def check_summed(aggregator: str) -> None:
+    """Raises TFFError for an aggregator that masks would leave nothing to look at."""
+    if aggregator not in SUMMED:
+        raise TFFError(
+            f"aggregator={aggregator!r} needs each silo's own update, and secure aggregation tells their weighted sum "
+            f"alone. Take one of {', '.join(SUMMED)}, or secure=False."
+        )
 
 
 def trained(

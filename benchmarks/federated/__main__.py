@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-KINDS = ("rounds", "scale", "robust", "cox")
+KINDS = ("rounds", "scale", "robust", "cox", "parties", "trees")
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in KINDS:

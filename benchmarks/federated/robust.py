@@ -1,6 +1,6 @@
 """What 3 lying silos of 19 cost each strategy, in R² on rows that nobody learned from.
 
-python -m benchmarks.federated robust --rows 100 --rounds 20 --seeds 0
+python -m benchmarks.federated robust --rows 100 --rounds 20 --seeds 0 1 2
 
 Silos by chance share one law; "different" ones have slopes, a level and a place of their own: `apart` standard
 deviations of what all have in common. Liars send their update ten times too large, turned round and ten times too
@@ -10,7 +10,6 @@ large, or not finite.
 import argparse
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -97,16 +96,23 @@ def main(words: list[str]) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--apart", type=float, nargs="+", default=[0.0, 0.3])
     asked = parser.parse_args(words)
-    print(f"{LIARS} of {SILOS} silos lie; {asked.rows} rows each, {asked.rounds} rounds, seeds {asked.seeds}")
+    print(f"{LIARS} of {SILOS} silos lie; {asked.rows} rows each, {asked.rounds} rounds, seeds {asked.seeds}; R²,")
+    print("mean over the seeds ± its standard error (and by how much it is above that of the mean without liars)")
     print(f"\n| silos | strategy | {' | '.join(LIES)} |\n|---|---|{'---|' * len(LIES)}")
     for apart in asked.apart:
         splits = {seed: load(different(apart, asked.rows, seed), target="y", silo="silo") for seed in asked.seeds}
+        honest = np.empty(0)  # what the mean reaches without liars, by seed
         for name, strategy in STRATEGIES.items():
-            scored = partial(_mean, splits, strategy, asked.rounds)
-            cells = [f"{scored(times):.3f}" for times in LIES.values()]
+            cells = []
+            for times in LIES.values():
+                told = np.array([r2(split, strategy, times, asked.rounds, seed) for seed, split in splits.items()])
+                honest = honest if len(honest) else told
+                cells.append(f"{mean_of(told)} ({mean_of(told - honest, '+.3f')})")
             print(f"| {f'{apart:g} apart' if apart else 'by chance'} | {name} | {' | '.join(cells)} |", flush=True)
     print(f"\nload {os.getloadavg()[0]:.1f}")
 
 
-def _mean(splits: dict[int, Split], strategy: Strategy, rounds: int, times: float) -> float:
-    return float(np.mean([r2(split, strategy, times, rounds, seed) for seed, split in splits.items()]))
+def mean_of(scores: np.ndarray, form: str = ".3f") -> str:
+    """The mean over seeds, and its standard error where there is more than one."""
+    told = f"{scores.mean():{form}}"
+    return told if len(scores) == 1 else f"{told} ± {scores.std(ddof=1) / np.sqrt(len(scores)):.3f}"

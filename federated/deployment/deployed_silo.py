@@ -9,10 +9,12 @@ from typing import ClassVar
 import pandas as pd
 
 from cluster.user_error import UserError
+from cluster.wire import Facts
 from federated.message import Message
 from federated.policy import PolicyError
+from federated.questions import QUESTIONS, Told
 from federated.secure_aggregation.identity import Identity
-from federated.silo import QUESTIONS, Silo, Told
+from federated.silo import Silo
 from federated.source import Filed, SourceError
 from framework.data.arrays import plain
 from framework.data.schema import survey
@@ -80,8 +82,10 @@ class DeployedSilo(Silo):
             raise OutsideError(f"the federation went on without silo {self._table.name!r}: {self.refused}")
 
     def _join(self, asked: Message) -> Told:
-        self._check_target(asked.facts["job"]["target"])
-        if self._secure and not asked.facts["job"]["secure"]:
+        job = asked.facts["job"]
+        self._check_target(job["target"])
+        self._check_model(job)
+        if self._secure and not job["secure"]:
             raise PolicyError(
                 f"silo {self._table.name!r} takes part in secure aggregation alone, and was asked for updates in the "
                 f"clear."
@@ -97,14 +101,29 @@ class DeployedSilo(Silo):
                 f"silo {self._table.name!r} has fewer than {policy.minimum_rows} rows, and tells nothing."
             )
         hidden = [name for name in frame.columns if policy.columns is not None and name not in policy.columns]
-        problem = Problem.infer(frame, self._target)
+        problem, labels = self._question(frame)
         schema, _ = survey(frame, replace(problem, ignored=tuple(name for name in hidden if name != self._target)))
-        labels: list[str] = []
-        if problem.classified:
-            counts = Counter(text_of(value) for value in plain(frame[self._target]))
-            labels = sorted(text for text, rows in counts.items() if text is not None and rows >= policy.minimum_count)
         columns = {column.name: column.kind for column in schema.columns if column.kind != "text"}
         return "described", {"columns": columns, "labels": labels, "classified": problem.classified}, {}
+
+    def _question(self, frame: pd.DataFrame) -> tuple[Problem, list[str]]:
+        """What the target asks, and the labels that may be named."""
+        problem = Problem.infer(frame, self._target)
+        if not problem.classified:
+            return problem, []
+        counts, least = (
+            Counter(text_of(value) for value in plain(frame[self._target])),
+            self._table.policy.minimum_count,
+        )
+        return problem, sorted(text for text, rows in counts.items() if text is not None and rows >= least)
+
+    def _check_model(self, job: Facts) -> None:
+        """Raises PolicyError for another kind of model than this silo was started for."""
+        if "duration" in job:
+            raise PolicyError(
+                f"silo {self._table.name!r} takes part in nets, and was asked for a Cox model. Its owner starts it for "
+                f"one by --duration."
+            )
 
     def _check_target(self, target: str) -> None:
         if target != self._target:

@@ -22,7 +22,7 @@ from framework.plain import write_json
 from framework.predictor import Predictor
 from framework.problem import Kind, Problem
 
-COLUMNS = "columns.json"
+COLUMNS, MODEL = "columns.json", "model"
 
 
 class SiloColumnError(UserError):
@@ -38,6 +38,14 @@ class Federated:
     outcome: Outcome
     left_out: dict[str, str]
     secure: bool = False
+
+    def save(self, folder: Path) -> Path:
+        """Writes the model; where it is."""
+        self.predictor.save(folder / MODEL)
+        return folder / MODEL
+
+    def __str__(self) -> str:
+        return f"the model after {self.outcome.rounds} rounds of {len(self.outcome.rows)} silos"
 
     def to_json(self) -> Facts:
         """What a report holds: how far it came, who took part, what happened."""

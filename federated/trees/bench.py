@@ -31,6 +31,11 @@ class TreeBench:
     least: int
 
     @property
+    def width(self) -> int:
+        """Columns as trees see them."""
+        return self._plan.native.width
+
+    @property
     def watches(self) -> bool:
         """Whether it has a say in when to stop."""
         return len(self.stopping) >= max(1, self.least)

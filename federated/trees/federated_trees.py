@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from federated.dealt import deal
-from federated.trees.growth import Grown, Growth
+from federated.dealt import able, deal
+from federated.secure_aggregation.identity import found
+from federated.trees.grown import Grown
+from federated.trees.growth import Growth
 from federated.trees.job import TreeJob
 from federated.trees.model import WithoutTexts, asked_as
 from federated.trees.reach import reached
@@ -21,8 +23,9 @@ class FederatedTrees(SiloTrees):
 
     A simulation, as `FederatedAverage` is. Silos agree on categories and bins first, then grow the same trees: for each
     node they add up, at a tracker, sums of gradients over their rows by bin. What the tracker sees of a silo is not
-    masked: for a node that one row of the silo falls into, the sums are that row's gradient, and tell its bins.
-    `min_child_weight` bounds the leaves of all silos together, not one silo's part of them; every connection is mTLS.
+    masked, unless `secure`: for a node that one row of the silo falls into, the sums are that row's gradient, and tell
+    its bins. `min_child_weight` bounds the leaves of all silos together, not one silo's part of them; every connection
+    is mTLS.
     The model is an ordinary booster: it is explained, kept and served as `XGBoost`'s is. Texts are left out.
 
     patience: by the validation rows' scores summed over silos. session: trees between two checkpoints; a lost silo
@@ -43,13 +46,14 @@ class FederatedTrees(SiloTrees):
 
             connect()
         audit = Path(self.audit) if self.audit else None
+        identities = found(able(sources)) if self.secure else {}
         kept = context.checkpoints
         folder = Path(kept) / "trees" if kept is not None and "://" not in kept else None
 
         def report(number: int, score: float) -> None:
             context.report(number, **{f"valid_{job.plan.metric}": score})
 
-        with reached(sources, audit, hosts=self.hosts, cpus=self.cpus) as (silos, tracker):
+        with reached(sources, audit, hosts=self.hosts, cpus=self.cpus, identities=identities) as (silos, tracker):
             grown = Growth(silos, tracker, job, terms, trees=self.session, folder=folder).run(report)
         for happening in grown.happenings:
             context.remark(f"{self.name}: {happening}")

@@ -6,19 +6,21 @@ again from the last booster: by those who are there, or have come back.
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from federated.agreement import Agreement
-from federated.channel import Channel
+from federated.channel import SigningChannel
 from federated.checkpoint import Checkpoint, State
-from federated.exchange import Exchange, FederationError, Happening
+from federated.exchange import Exchange, FederationError
 from federated.message import Message
 from federated.preparation import Preparation
 from federated.rounds import Terms
+from federated.secure_aggregation.rules import FEWEST, Rules, RulesError
+from federated.trees.circle import KEYS, SIGNATURES
+from federated.trees.grown import Grown
 from federated.trees.job import TreeJob
 from federated.trees.reach import Guarded, Meeting
 from framework.contender import OutOfTimeError
@@ -32,32 +34,22 @@ SPARE_SHARE = 0.1  # of the time, kept for what follows the last session
 TOO_SHORT = "the silos did not grow a tree together in the time there was. Give more minutes, or ask for less depth."
 
 
-@dataclass(frozen=True)
-class Grown:
-    """What a federation leaves. booster: UBJ, with all trees that were grown. best: how many of them to keep.
-
-    scores: of all silos' rows to stop by, after each tree; nan without any. rows: of each silo. received: bytes that
-    each silo sent the tracker. sessions: made, those that broke among them. happenings: who was late, lost or refused.
-    """
-
-    preparation: Preparation
-    booster: bytes = field(repr=False)
-    best: int
-    scores: list[float] = field(repr=False)
-    rows: dict[str, int]
-    received: dict[str, int]
-    sessions: int
-    happenings: list[Happening]
-
-
 class Growth:
     """folder: for its checkpoint; one of the same job that lies there is gone on with. trees: of a session."""
 
     def __init__(
-        self, channel: Channel, tracker: Meeting, job: TreeJob, terms: Terms, *, trees: int, folder: Path | None = None
+        self,
+        channel: SigningChannel,
+        tracker: Meeting,
+        job: TreeJob,
+        terms: Terms,
+        *,
+        trees: int,
+        folder: Path | None = None,
     ) -> None:
         self._job, self._terms, self._tracker, self._trees = job, terms, tracker, trees
         self._exchange = Exchange(Guarded(channel, tracker.stop), terms.round_seconds, terms.deadline, job)
+        self._registry = channel.registry
         self._kept = Checkpoint(folder / CHECKPOINT if folder is not None else None, job, self._exchange)
         self._preparation: Preparation | None = None
         self._rows: dict[str, int] = {}
@@ -102,7 +94,7 @@ class Growth:
     def _agree(self) -> None:
         agreed = Agreement(self._exchange, self._job, quorum=self._terms.quorum, units=self._terms.units)
         try:
-            self._preparation, self._rows = agreed.reach()
+            self._preparation, self._rows = agreed.reach(self._registry)
         except FederationError:
             if time.time() < self._terms.deadline:
                 raise
@@ -114,17 +106,31 @@ class Growth:
             silos = [silo for silo in self._rows if silo not in self._exchange.refused]
             enrolled = self._exchange.ask(Message("enrol", round=self._done), silos, expected="enrolled")
             self._exchange.check_quorum(len(enrolled), self._terms.quorum, self._done)
-            watched = any(answer.facts["watches"] for answer in enrolled.values())
-            certificates = {silo: str(enrolled[silo].facts["certificate"]) for silo in sorted(enrolled)}
-            if self._attempt(certificates, trees, watched=watched):
+            self._check_hidden(len(enrolled))
+            if self._attempt(dict(sorted(enrolled.items())), trees):
                 return
         raise FederationError(
             f"{TRIES} sessions of {trees} tree(s) broke one after the other after {self._done} tree(s); the last: "
-            f"{self._tracker.told()[0] or 'a silo did not reach the tracker'}. See the silos' logs."
+            f"{self._tracker.told()[0] or 'a silo did not reach the tracker'} ({self._exchange.reasons(self._done)}). "
+            f"See the silos' logs."
         )
 
-    def _attempt(self, certificates: dict[str, str], trees: int, *, watched: bool) -> bool:
-        """Whether all of these silos ended with one and the same booster; then it is the common one."""
+    def _check_hidden(self, silos: int) -> None:
+        """Raises FederationError where sums of so many silos would not hide their parts."""
+        if not self._job.secure:
+            return
+        try:
+            Rules.of(silos, self._registry, weight=1.0, nonce="")
+        except RulesError as error:
+            why = self._exchange.reasons(self._done)
+            raise FederationError(f"trees after the first {self._done}: {error} ({why}).") from None
+
+    def _attempt(self, enrolled: Mapping[str, Message], trees: int) -> bool:
+        """Whether all of these silos ended with one and the same booster; then it is the common one. enrolled: what
+        each of them has said before."""
+        certificates = {silo: str(answer.facts["certificate"]) for silo, answer in enrolled.items()}
+        watching = [silo for silo, answer in enrolled.items() if answer.facts["watches"]]
+        watched = len(watching) >= (FEWEST if self._job.secure else 1)
         gate = self._tracker.open(certificates)
         facts = {
             "address": gate.address,
@@ -136,6 +142,10 @@ class Growth:
             "watched": watched,
         }
         groups = {"booster": {"ubj": np.frombuffer(self._booster, dtype=np.uint8)}} if self._booster else {}
+        if self._job.secure:
+            facts["watching"] = watching
+            for group, part in ((KEYS, "key"), (SIGNATURES, "signature")):
+                groups[group] = {silo: answer.groups["keys"][part] for silo, answer in enrolled.items()}
         began = time.time()
         asked = Message("grow", round=self._done, facts=facts, groups=groups)
         grown = self._exchange.ask(asked, list(certificates), expected="grown")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from cluster.wire import Facts
 from federated.job import JobError
@@ -58,7 +58,8 @@ class TreePlan:
 class TreeJob:
     """columns: the features' names and kinds, in their order; labels: of the classes, none for a quantity.
 
-    way: grown together from sums of histograms, or each silo's own. patience: of a silo's own trees.
+    way: grown together from sums of histograms, or each silo's own. patience: of a silo's own trees. secure: what silos
+    add up, before and while trees grow, is masked: the tracker and the coordinator learn the sums.
     Raises JobError for settings that no tree can grow by.
     """
 
@@ -70,10 +71,15 @@ class TreeJob:
     rounds: int
     patience: int = 0
     seed: int = 0
-    secure: ClassVar[bool] = False  # the tracker sees each silo's sums
+    secure: bool = False
 
     def __post_init__(self) -> None:
         plan = self.plan
+        if self.secure and self.way == "Bagging":
+            raise JobError(
+                "Bagging sends each silo's own trees, which no sum hides. Take FederatedTrees(secure=True), or "
+                "secure=False."
+            )
         if plan.objective not in OBJECTIVES or plan.metric not in SUMMED:
             raise JobError(f"silos grow no trees by {plan.objective!r}, stopped by {plan.metric!r}.")
         if self.rounds < 1 or plan.depth < 1 or not 2 <= plan.bins <= 256:
@@ -86,7 +92,7 @@ class TreeJob:
         return [self.way]
 
     def to_facts(self) -> Facts:
-        plain = {name: getattr(self, name) for name in ("target", "way", "rounds", "patience", "seed")}
+        plain = {name: getattr(self, name) for name in ("target", "way", "rounds", "patience", "seed", "secure")}
         lists = {"columns": [list(column) for column in self.columns], "labels": list(self.labels)}
         return {**plain, **lists, "plan": asdict(self.plan)}
 

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from federated.channel import RESTARTS, Channel, LostSiloError, OnRay, Ticket, end_hosts
+from federated.border import folder_name
+from federated.channel import RESTARTS, LostSiloError, OnRay, SigningChannel, Ticket, end_hosts, registry_of
 from federated.message import MAGIC
-from federated.silo import folder_name
+from federated.secure_aggregation.identity import Identity, Registry
 from federated.source import Source
-from federated.trees.silo import TreeHost, TreeSilo
+from federated.trees.host import TreeHost
+from federated.trees.silo import TreeSilo
 from federated.trees.tracker import LOOPBACK, Gate, Tracker
 
 GRACE_SHARE = 0.1  # of a session's time, kept for silos that wait for a late one to say so
 LONGEST_GRACE = 10.0
-GIVEN_UP = tuple(MAGIC + f'{{"kind": "{kind}"'.encode() for kind in ("broken", "failure", "refusal"))  # answers
+GIVEN_UP = tuple(
+    MAGIC + f'{{"kind": "{kind}"'.encode() for kind in ("broken", "failure", "refusal", "withdrawn")
+)  # answers
 
 
 class Meeting(Protocol):
@@ -30,8 +34,17 @@ class Meeting(Protocol):
 class Threads:
     """Silos in this very process, a thread for each: while trees grow they wait for one another."""
 
-    def __init__(self, sources: Sequence[Source], folder: Path | None = None) -> None:
-        self._silos = {s.name: TreeSilo(s, folder / folder_name(s.name) if folder else None) for s in sources}
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        folder: Path | None = None,
+        identities: Mapping[str, Identity] | None = None,
+    ) -> None:
+        known = identities or {}
+        self.registry = registry_of(known)
+        self._silos = {
+            s.name: TreeSilo(s, folder / folder_name(s.name) if folder else None, known.get(s.name)) for s in sources
+        }
         self._pool = ThreadPoolExecutor(len(self._silos), thread_name_prefix="silo")
 
     @property
@@ -95,12 +108,16 @@ class Guarded:
     """A channel that stops the session as soon as a silo is lost or gives up, or the time is almost over: those who
     wait for it inside XGBoost hear of it at once, and are free for the next session."""
 
-    channel: Channel
+    channel: SigningChannel
     stop: Callable[[str], None]
 
     @property
     def silos(self) -> tuple[str, ...]:
         return self.channel.silos
+
+    @property
+    def registry(self) -> Registry:
+        return self.channel.registry
 
     def ask(self, silos: Sequence[str], request: bytes) -> dict[str, Ticket]:
         return self.channel.ask(silos, request)
@@ -125,21 +142,28 @@ class Guarded:
 
 @contextmanager
 def reached(
-    sources: Sequence[Source], folder: Path | None, *, hosts: int, cpus: float, tracked: bool = True
-) -> Iterator[tuple[Channel, Meeting]]:
+    sources: Sequence[Source],
+    folder: Path | None,
+    *,
+    hosts: int,
+    cpus: float,
+    tracked: bool = True,
+    identities: Mapping[str, Identity] | None = None,
+) -> Iterator[tuple[SigningChannel, Meeting]]:
     """Silos, and where tracked the tracker that they meet at: none of its threads and actors outlives this.
 
     hosts: actors that the silos are dealt out to in turn; 0: all are in this process. The tracker has an actor of its
-    own then, on loopback where all silos are on one node, else at the address of its node.
+    own then, on loopback where all silos are on one node, else at the address of its node. identities: by silo, for
+    secure jobs.
     """
     if hosts:
         with (
-            _hosts(sources, folder, hosts=hosts, cpus=cpus) as (channel, made),
+            _hosts(sources, folder, hosts=hosts, cpus=cpus, identities=identities or {}) as (channel, made),
             _tracker_near(made) if tracked else nullcontext(Nowhere()) as far,
         ):
             yield channel, far
         return
-    silos, near = Threads(sources, folder), Tracker() if tracked else Nowhere()
+    silos, near = Threads(sources, folder, identities), Tracker() if tracked else Nowhere()
     try:
         yield silos, near
     finally:
@@ -150,7 +174,7 @@ def reached(
 
 @contextmanager
 def _hosts(
-    sources: Sequence[Source], folder: Path | None, *, hosts: int, cpus: float
+    sources: Sequence[Source], folder: Path | None, *, hosts: int, cpus: float, identities: Mapping[str, Identity]
 ) -> Iterator[tuple[OnRay, list[Any]]]:
     import ray
 
@@ -160,7 +184,8 @@ def _hosts(
     made = [ray.remote(TreeHost).options(**options).remote(str(folder) if folder else None) for _ in range(count)]
     try:
         where = {source.name: made[place % count] for place, source in enumerate(sources)}
-        yield OnRay(where, {source.name: [ray.put(source)] for source in sources}), made
+        held = {s.name: [ray.put(part) for part in (s, identities.get(s.name)) if part is not None] for s in sources}
+        yield OnRay(where, held, registry_of(identities)), made
     finally:
         end_hosts(made)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from federated.trees import wide
+
 TYPES: dict[int, np.dtype[Any]] = {  # as XGBoost's protocol numbers them
     1: np.dtype("<f4"),
     2: np.dtype("<f8"),
@@ -19,6 +21,7 @@ TYPES: dict[int, np.dtype[Any]] = {  # as XGBoost's protocol numbers them
     10: np.dtype("<u4"),
     11: np.dtype("<u8"),
 }
+WIDE = 32  # not XGBoost's: integers modulo 2^128, see `federated.trees.wide`
 SUM = 2
 OPERATIONS: dict[int, np.ufunc] = {
     0: np.maximum,
@@ -132,6 +135,8 @@ def combined(calls: Sequence[Call], names: Sequence[str]) -> bytes:
             if len(call.data) != len(first.data):
                 _misfit(names[call.rank])
         return b"".join(call.data for call in calls)
+    if (first.extra, first.operation) == (WIDE, SUM):
+        return _added(calls, names)
     kind, operation = TYPES.get(first.extra), OPERATIONS.get(first.operation)
     if kind is None or operation is None:
         return _misfit(names[0])
@@ -143,6 +148,20 @@ def combined(calls: Sequence[Call], names: Sequence[str]) -> bytes:
         if kind.kind == "f" and first.operation == SUM and not np.isfinite(part).all():
             raise BrokenError(f"silo {names[call.rank]!r} sent sums that are not finite")
         total = part if total is None else operation(total, part)
+    return bytes(total.tobytes())
+
+
+def _added(calls: Sequence[Call], names: Sequence[str]) -> bytes:
+    """Sums that are masked: of no part can be said whether it is finite."""
+    total: Any = None
+    for call in calls:
+        if len(call.data) % (2 * wide.WORDS.itemsize) or len(call.data) != len(calls[0].data):
+            _misfit(names[call.rank])
+        part = np.frombuffer(call.data, dtype=wide.WORDS).reshape(2, -1)
+        if total is None:
+            total = part.copy()
+        else:
+            wide.add(total, part)
     return bytes(total.tobytes())
 
 

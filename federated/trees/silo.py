@@ -1,20 +1,29 @@
 """A silo that grows trees: it meets the others at the tracker, or grows its own; its rows stay where they are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from federated.channel import Ticket
+from federated.border import Shapes
 from federated.message import Message
 from federated.policy import PolicyError
 from federated.preparation import Preparation
-from federated.silo import NotReadyError, Silo, Told, folder_name
+from federated.questions import STATISTICS, SUMMING, NotReadyError, Told
+from federated.secure_aggregation.identity import Identity
+from federated.silo import Silo
 from federated.source import Source
+from federated.trees.circle import Circle
 from federated.trees.credential import Credential
+from federated.trees.crossing import is_sum
 from federated.trees.job import TreeJob, Way
+from federated.trees.relay import Relay, relayed
+from federated.trees.tracker import Gate
+from federated.trees.veil import Veil
+from federated.trees.wide import Wide, WideError
 
 if TYPE_CHECKING:
     from federated.job import AnyJob
@@ -27,12 +36,15 @@ SCREEN_SECONDS = 30.0  # until a tracker has shown its certificate
 
 class TreeSilo(Silo):
     """As `Silo`. What it tells the tracker while trees grow goes by XGBoost's own connection, past `message` and the
-    audit: sums of gradients over its rows, by node and bin. Its audit has a line for each session."""
+    audit: sums of gradients over its rows, by node and bin, under masks where the job is secure. Its audit has a line
+    for each session, which says whether it was masked."""
 
-    questions: ClassVar = frozenset({"join", "categories", "moments", "histograms", "prepare", "enrol", "grow", "bag"})
+    questions: ClassVar = SUMMING | STATISTICS | {"join", "cells", "categories", "prepare", "enrol", "grow", "bag"}
 
-    def __init__(self, source: Source, folder: Path | None = None) -> None:
-        super().__init__(source, folder)
+    def __init__(self, source: Source, folder: Path | None = None, identity: Identity | None = None) -> None:
+        super().__init__(source, folder, identity)
+        self._identity = identity
+        self._circle: Circle | None = None  # of the federation that it was prepared for last, where it is secure
         self._opened: tuple[TreeJob, Frame, Frame] | None = None
         self._trees: TreeBench | None = None
         self._credential: Credential | None = None
@@ -47,6 +59,8 @@ class TreeSilo(Silo):
                 f"silo {self._source.name!r} grows no leaf of fewer than {policy.minimum_count} rows, and "
                 f"min_child_weight={job.plan.min_child_weight:g} is asked. Ask for {policy.minimum_count} or more."
             )
+        if job.secure and self._identity is None:
+            raise PolicyError(f"silo {self._source.name!r} has no key to sign with, which secure aggregation needs.")
         if job.way == "Bagging" and not policy.personal:
             raise PolicyError(f"silo {self._source.name!r} lets no model leave that is of its rows alone.")
         self._opened, self._trees = (job, train, valid), None
@@ -58,15 +72,20 @@ class TreeSilo(Silo):
 
         if self._opened is None:
             raise NotReadyError
-        preparation = Preparation.from_message(asked.facts, asked.groups)
+        preparation, self._summed = Preparation.from_message(asked.facts, asked.groups), None
+        if self._identity is not None and (self._circle is None or self._circle.run != preparation.run):
+            self._circle = Circle(self._identity, preparation.run)
         self._trees = TreeBench(self._opened[0], preparation, *self._opened[1:], self._least)
         return "ready", {}, {}
 
     def _enrol(self, asked: Message) -> Told:
-        """The certificate by which the tracker shall know it, and whether it has rows enough to stop by."""
-        watches = self._at_trees("Histograms").watches
+        """The certificate by which the tracker shall know it, whether it has rows enough to stop by, and where sums are
+        to be masked its keys."""
+        trees = self._at_trees("Histograms")
         self._credential = self._credential or Credential.made()
-        return "enrolled", {"certificate": self._credential.certificate, "watches": watches}, {}
+        shown, watches = self._credential.certificate, trees.watches
+        keys = {"keys": self._in_circle().enrol(asked.round, shown, watches=watches)} if trees.job.secure else {}
+        return "enrolled", {"certificate": shown, "watches": watches}, keys
 
     def _grow(self, asked: Message) -> Told:
         """Trees, with all silos of the session; "broken" where one of them or the tracker is lost."""
@@ -82,25 +101,57 @@ class TreeSilo(Silo):
             return "broken", {}, {}
         if not reachable(told["address"], told["trusted"], self._credential):
             return "broken", {}, {}
+        from federated.trees.bench import digest
+
         booster = asked.groups["booster"]["ubj"].tobytes() if "booster" in asked.groups else b""
-        with TemporaryDirectory(prefix="silo-") as folder:
+        with self._met(asked, digest(booster)) as (gate, relay), TemporaryDirectory(prefix="silo-") as folder:
             meeting: dict[str, Any] = {
                 "dmlc_communicator": "federated",
-                "federated_server_address": told["address"],
+                "federated_server_address": gate.address,
                 "federated_world_size": len(told["ranks"]),
                 "federated_rank": place,
-                **self._credential.write(Path(folder), told["trusted"]),
+                **self._credential.write(Path(folder), gate.certificate),
             }
             try:
                 raw, scores = trees.grow(booster, told["first"], told["trees"], meeting, watched=told["watched"])
             except xgboost.core.XGBoostError as error:
+                if relay is not None and relay.refused:
+                    raise PolicyError(f"silo {self._source.name!r} breaks off: {relay.refused.rstrip('.')}.") from None
                 if LOST not in str(error):
                     raise
                 return "broken", {}, {}
-        from federated.trees.bench import digest
-
-        facts = {"sha256": digest(raw), "scores": scores}
+        facts: dict[str, Any] = {"sha256": digest(raw), "scores": scores}
+        if relay is not None:
+            facts["masked"] = True
+            self._in_circle().ended(told["first"] + told["trees"], facts["sha256"])
         return "grown", facts, {} if place else {"booster": {"ubj": np.frombuffer(raw, dtype=np.uint8)}}
+
+    @contextmanager
+    def _met(self, asked: Message, booster: str) -> Iterator[tuple[Gate, Relay | None]]:
+        """Where XGBoost is to turn to: the tracker itself or, where sums are to be masked, a relay that does it.
+
+        booster: SHA-256 of the one to go on from. Raises WithdrawnError where the silo would not be hidden.
+        """
+        trees, gate = self._at_trees("Histograms"), Gate(asked.facts["address"], asked.facts["trusted"])
+        if not trees.job.secure:
+            yield gate, None
+            return
+        circle, plan, target = self._in_circle(), trees.job.plan, trees.preparation.target
+        session, keys = circle.meet(asked, booster)
+        classes, usual = len(trees.job.labels), max(abs(target.shift), target.scale**2)
+        try:
+            ring = Wide.sized(len(keys) + 1, 1.0 if classes else usual)
+        except WideError as error:
+            raise PolicyError(f"silo {self._source.name!r} takes no part: {error}") from None
+        shape = {"width": trees.width, "leaves": 2**plan.depth, "outputs": max(1, classes)}
+        veil = Veil(circle.me, keys, session, ring)
+        assert self._credential is not None  # it has enrolled
+        with relayed(gate, self._credential, veil, lambda call: is_sum(call, **shape)) as (relay, near):
+            try:
+                yield near, relay
+            finally:
+                if veil.shown:
+                    circle.begun(asked)
 
     def _bag(self, asked: Message) -> Told:
         """Trees of its own rows."""
@@ -117,6 +168,17 @@ class TreeSilo(Silo):
         if self._trees.job.way != way:
             raise PolicyError(f"silo {self._source.name!r} joined for {self._trees.job.way}, and is asked for {way}.")
         return self._trees
+
+    def _in_circle(self) -> Circle:
+        if self._circle is None:
+            raise NotReadyError
+        return self._circle
+
+    def _hides(self, kind: str) -> bool:
+        return self._opened is not None and self._opened[0].secure
+
+    def _shapes(self) -> Shapes | None:
+        return self._summed
 
     def _asked_for(self) -> "tuple[AnyJob, Frame]":
         if self._opened is None:
@@ -136,31 +198,3 @@ def reachable(address: str, trusted: str, credential: Credential, seconds: float
         except grpc.FutureTimeoutError:
             return False
     return True
-
-
-class TreeHost:
-    """The actor that owns silos. While trees grow each of them has a thread: all wait for one another.
-
-    folder: below which each silo has one of its own; None: they write nothing.
-    """
-
-    def __init__(self, folder: str | None = None) -> None:
-        self._folder = folder
-        self._silos: dict[str, TreeSilo] = {}
-        self._lock = Lock()
-
-    def answer(self, silo: str, source: list[Ticket], request: bytes) -> bytes:
-        """source: a reference to where its rows come from, in a list; opened at the first question."""
-        import ray
-
-        with self._lock:
-            if silo not in self._silos:
-                folder = Path(self._folder) / folder_name(silo) if self._folder else None
-                self._silos[silo] = TreeSilo(ray.get(source[0]), folder)
-        return self._silos[silo].answer(request)
-
-    def where(self) -> tuple[str, str]:
-        """Its node, and that node's address."""
-        import ray
-
-        return ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()

@@ -24,6 +24,8 @@ class SiloTrees:
     hosts: actors that own the silos; 0: the fit's own process does. quorum: the share of the silos with rows enough
     that must take part; round_seconds: when a question ends that a silo is late in. audit: a folder where each silo
     writes what left it by message; none by default.
+    secure: silos tell sums over their rows under masks alone, statistics beforehand too; three silos or more, and more
+    than half of those with rows enough, must take part in every session.
     """
 
     rounds: int = 1000
@@ -41,6 +43,7 @@ class SiloTrees:
     policy: Policy = USUAL
     audit: str | None = None
     cpus: float = 1.0  # of each host
+    secure: bool = False
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary", "multiclass", "regression"})
     imports: ClassVar[tuple[str, ...]] = ("federated.trees.bench",)
     pooled: ClassVar[bool] = False
@@ -69,4 +72,4 @@ class SiloTrees:
         metric = told["eval_metric"] if told["eval_metric"] in SUMMED else usual
         plan = TreePlan(told["objective"], metric, told.get("quantile_alpha"), **given)
         columns = tuple((column.name, column.kind) for column in fold.schema.columns if column.kind != "text")
-        return TreeJob(str(fold.problem.target), columns, classes, way, plan, self.rounds, patience, seed)
+        return TreeJob(str(fold.problem.target), columns, classes, way, plan, self.rounds, patience, seed, self.secure)

@@ -1,7 +1,7 @@
 """One party's part of a net at work: rows in, embeddings out, gradients back."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -35,7 +35,8 @@ class Half:
         self._inputs = torch.from_numpy(encoder.inputs(holding.X)[rows])
         with seeded(holding.seed, holding.name, "weights"):
             self.net = Bottom(encoder.cards, plan)
-        self.net.learn(self._inputs.numpy()[learn[:LEARN_ROWS]])
+        least = holding.policy.minimum_count
+        self.net.learn(in_stretches(self._inputs.numpy()[learn[:LEARN_ROWS]], encoder.cards, least))
         self._engine = torch.optim.AdamW(groups(self.net, plan.weight_decay), lr=plan.rate)
         self._told: tuple[int, torch.Tensor] = (LOOKING, torch.empty(0))
         self.kept = Kept(self.net, self._engine)
@@ -74,6 +75,24 @@ class Half:
     def weights(self) -> Arrays:
         """All of the net, what it knows of the columns too."""
         return taken(self.net.state_dict().items())
+
+
+def in_stretches(sample: np.ndarray, cards: Sequence[int], least: int) -> np.ndarray:
+    """The sample with each number told as the mean of `least` neighbours in its column, or more: a net keeps where its
+    columns lie, and a median is else one row's own value. What fewer rows have is not told at all.
+
+    sample: shape (rows, columns), nan for no value. cards: for each column how many categories it has, 0 for a number.
+    """
+    told = sample.astype(np.float64)
+    for place in np.flatnonzero(np.array(cards) == 0):
+        known = np.flatnonzero(np.isfinite(told[:, place]))
+        known = known[np.argsort(told[known, place], kind="stable")]
+        if len(known) < least:
+            told[known, place] = np.nan
+        elif least > 1:
+            for rows in np.array_split(known, len(known) // least):
+                told[rows, place] = told[rows, place].mean()
+    return told.astype(sample.dtype)
 
 
 @contextmanager

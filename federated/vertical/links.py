@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from cluster.wire import Arrays, Facts
-from federated.channel import Channel, LostSiloError, Ticket
-from federated.message import LEAVING, Message
+from federated.channel import Ticket
+from federated.message import Message
 from federated.vertical.holding import Holding
 from federated.vertical.matching import Matcher, MatchError
 from federated.vertical.party import audit_in
 from federated.vertical.plan import VerticalError
+from federated.vertical.question import Question, check, knows_nothing, read
+from federated.vertical.reach import Answers, Reach
 from framework.contender import OutOfTimeError
 
 
@@ -34,33 +34,34 @@ class VerticalTimeError(VerticalError, OutOfTimeError):
 
 @dataclass(frozen=True)
 class Sent:
-    """Questions under way, one to each party."""
+    """Questions under way, one or more to each party, in their order."""
 
     kind: str
-    step: int
+    questions: dict[str, list[Question]]
     tickets: dict[str, Ticket]
 
 
 class Links:
-    """channel: how the parties are reached. sent, received: bytes so far, as the owner sees them.
+    """reach: how the parties are reached. sent, received: bytes so far, as the owner sees them; messages: of both ways.
 
     folder: of the owner's own, for its audit file of what it told; None: it writes none. seconds: that a question waits
-    for its answers; deadline: in seconds of time.time(), for all questions. A channel in this process answers at once,
+    for its answers; deadline: in seconds of time.time(), for all questions. Parties in this process answer at once,
     whatever time it takes.
     """
 
     def __init__(
         self,
         owner: str,
-        channel: Channel,
+        reach: Reach,
         folder: Path | None = None,
         *,
         seconds: float = 600.0,
         deadline: float = float("inf"),
     ) -> None:
-        self.owner, self.channel, self.seconds, self.deadline = owner, channel, seconds, deadline
-        self.sent = self.received = 0
+        self.owner, self.reach, self.seconds, self.deadline = owner, reach, seconds, deadline
+        self.sent = self.received = self.messages = 0
         self._audit = audit_in(folder)
+        self._posted: dict[str, list[tuple[Question, bytes]]] = {}
 
     def ask(
         self,
@@ -85,38 +86,68 @@ class Links:
         facts: Facts | None = None,
     ) -> dict[str, Message]:
         """The answers to `send`, see `answers`."""
-        return self.answers(self.send(kind, groups, step=step, facts=facts), expected)
+        return self.answers(self.send(kind, expected, groups, step=step, facts=facts))
 
-    def send(
-        self, kind: str, groups: Mapping[str, dict[str, Arrays]], *, step: int = 0, facts: Facts | None = None
-    ) -> Sent:
-        """Asks parties, and waits for nobody: those in actors work meanwhile. groups: party → the arrays for it."""
-        tickets: dict[str, Ticket] = {}
+    def post(
+        self,
+        kind: str,
+        expected: str,
+        groups: Mapping[str, dict[str, Arrays]],
+        *,
+        step: int = 0,
+        facts: Facts | None = None,
+    ) -> None:
+        """Puts a question to each of these parties that travels with the next one to it, and is answered before that:
+        for what nobody waits for. groups: party → the arrays for it."""
         for party, arrays in groups.items():
             told = Message(kind, self.owner, step, facts or {}, arrays)
             told.check_leaving()
             request = told.to_bytes()
             if self._audit is not None:
-                self._audit.record(told, request)
-            self.sent += len(request)
-            tickets |= self.channel.ask([party], request)
-        return Sent(kind, step, tickets)
+                self._audit.write(told, request)
+            self._posted.setdefault(party, []).append((Question(kind, step, expected), request))
 
-    def answers(self, sent: Sent, expected: str) -> dict[str, Message]:
-        """What the parties answer, of the kind that is expected.
+    def send(
+        self,
+        kind: str,
+        expected: str,
+        groups: Mapping[str, dict[str, Arrays]],
+        *,
+        step: int = 0,
+        facts: Facts | None = None,
+    ) -> Sent:
+        """Asks parties, and waits for nobody: those in actors work meanwhile. groups: party → the arrays for it."""
+        self.post(kind, expected, groups, step=step, facts=facts)
+        if self._audit is not None:
+            self._audit.settle()
+        leaving = {party: self._posted.pop(party) for party in groups}
+        requests = {party: [request for _, request in posted] for party, posted in leaving.items()}
+        self.sent += sum(len(request) for each in requests.values() for request in each)
+        self.messages += sum(map(len, requests.values()))
+        questions = {party: [question for question, _ in posted] for party, posted in leaving.items()}
+        return Sent(kind, questions, self.reach.ask(requests))
+
+    def answers(self, sent: Sent) -> dict[str, Message]:
+        """What the parties answer to the last of the questions sent, each of the kind that is expected of it.
 
         Raises VerticalError naming the party that refuses, fails, is late, or answers something else; LostPartyError
         naming one whose process was lost. All that are in time have answered by then: none still works on a question.
         """
-        kind = sent.kind
-        came, lost = self._collect(sent)
-        answers = {party: self._read(party, data, kind) for party, data in came.items()}
-        lost |= {party: "its process is a new one" for party, told in answers.items() if _knows_nothing(told)}
-        for party, answer in answers.items():
-            if party not in lost:
-                _check(party, answer, kind, expected, sent.step)
-        for party, why in lost.items():
-            raise LostPartyError(party, kind, why)
+        came = self._collect(sent)
+        lost: list[LostPartyError] = []
+        answers: dict[str, Message] = {}
+        for party, told in came.items():
+            if isinstance(told, str):
+                lost.append(LostPartyError(party, sent.kind, told))
+                continue
+            for question, data in zip(sent.questions[party], told, strict=True):
+                answer = answers[party] = read(party, data, question.kind)
+                if knows_nothing(answer):
+                    lost.append(LostPartyError(party, question.kind, "its process is a new one"))
+                    break
+                check(party, answer, question)
+        for error in lost:
+            raise error
         return {party: answers[party] for party in sent.tickets}
 
     def match(self, party: str, holding: Holding) -> list[str]:
@@ -133,21 +164,16 @@ class Links:
             raise VerticalError(f"party {party!r} found {theirs} common ids, and {self.owner!r} {len(common)}.")
         return common
 
-    def _collect(self, sent: Sent) -> tuple[dict[str, bytes], dict[str, str]]:
-        """What came back, by party; and why nothing did, of those that were lost."""
+    def _collect(self, sent: Sent) -> dict[str, Answers]:
+        """What came back, by party. Raises VerticalError naming those who are late."""
         until = min(time.time() + self.seconds, self.deadline)
-        waiting, came, lost = dict(sent.tickets), dict[str, bytes](), dict[str, str]()
-        while waiting:
-            ready = self.channel.wait(waiting, until - time.time())
-            if not ready:
-                raise self._late(", ".join(map(repr, waiting)), sent.kind, over=until == self.deadline)
-            for party in ready:
-                try:
-                    came[party] = self.channel.take(waiting.pop(party))
-                except LostSiloError as error:
-                    lost[party] = str(error)
-        self.received += sum(map(len, came.values()))
-        return came, lost
+        came = self.reach.collect(sent.tickets, until - time.time())
+        if late := [party for party in sent.tickets if party not in came]:
+            raise self._late(", ".join(map(repr, late)), sent.kind, over=until == self.deadline)
+        told = [answers for answers in came.values() if not isinstance(answers, str)]
+        self.received += sum(len(data) for answers in told for data in answers)
+        self.messages += sum(map(len, told))
+        return came
 
     def _late(self, who: str, kind: str, *, over: bool) -> VerticalError:
         if over:
@@ -157,37 +183,4 @@ class Links:
         return VerticalError(
             f"party {who} has not answered {kind!r} in {self.seconds:g} s. See whether its process is stuck or waits "
             f"for a CPU, or give it longer (round_seconds)."
-        )
-
-    def _read(self, party: str, data: bytes, kind: str) -> Message:
-        try:
-            return Message.from_bytes(data)
-        except (ValueError, KeyError, TypeError) as error:
-            raise VerticalError(f"party {party!r} answered {kind!r} by what cannot be read: {error}.") from None
-
-
-def finite(array: np.ndarray) -> bool:
-    """Whether all of an array that a party told are numbers."""
-    return bool(np.isfinite(array).all())
-
-
-def _knows_nothing(answer: Message) -> bool:
-    return answer.kind == "failure" and answer.facts.get("type") == "NotReadyError"
-
-
-def _check(party: str, answer: Message, kind: str, expected: str, step: int) -> None:
-    if answer.kind == "refusal":
-        raise VerticalError(f"party {party!r} refuses: {answer.facts.get('reason')}")
-    if answer.kind == "failure":
-        raise VerticalError(f"party {party!r} failed at {kind!r} ({answer.facts.get('type')}); its own log says why.")
-    if answer.kind != expected or (answer.silo, answer.round) != (party, step):
-        raise VerticalError(
-            f"party {party!r} answered {kind!r} of step {step} by {answer.kind!r} of {answer.silo!r}, step "
-            f"{answer.round}, which is no answer to it."
-        )
-    facts, groups = LEAVING[expected]
-    if set(answer.facts) != facts or set(answer.groups) != groups:
-        held = sorted({*answer.facts, *answer.groups})
-        raise VerticalError(
-            f"party {party!r} answered {kind!r} with {held}, and {sorted(facts | groups)} was asked for."
         )

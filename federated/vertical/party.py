@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.wire import Arrays, Facts
+from cluster.wire import Arrays
 from federated.audit import Audit
+from federated.border import AUDIT
 from federated.message import BoundaryError, Message
 from federated.policy import PolicyError
-from federated.silo import AUDIT, KEPT, NotReadyError, UnknownQuestionError
+from federated.questions import NotReadyError, Told, UnknownQuestionError
+from federated.silo import KEPT
 from federated.source import SourceError
 from federated.vertical.half import LOOKING, Half
 from federated.vertical.holding import Holding
@@ -20,11 +22,10 @@ from federated.vertical.plan import PartyJob
 log = logging.getLogger(__name__)
 
 Link = Callable[[bytes], bytes]  # how a party is reached: a question's bytes → its answer's
-Told = tuple[str, Facts, dict[str, Arrays]]  # kind, facts, groups
 
 
 class Party:
-    """Answers the target's owner one message at a time.
+    """Answers the target's owner, one message after the other.
 
     folder: of the party's own, for its audit file; None: it writes none. agreed: ids that all parties have agreed on
     before by other means; None: they are matched. kept: a folder of the party's own and of this training alone, where
@@ -63,6 +64,16 @@ class Party:
     def answer(self, request: bytes) -> bytes:
         """The answer to a message, both as bytes. A refusal and a failure are answers too: no exception leaves, since
         its text could hold a value."""
+        return self.answers([request])[0]
+
+    def answers(self, requests: Sequence[bytes]) -> list[bytes]:
+        """The answers to messages, one after the other; the lines of all of them are on the disk before any leaves."""
+        sent = [self._recorded(request) for request in requests]
+        if self._audit is not None:
+            self._audit.settle()
+        return sent
+
+    def _recorded(self, request: bytes) -> bytes:
         asked, name = Message.from_bytes(request), self._holding.name
         try:
             if asked.kind not in self._questions:
@@ -77,7 +88,7 @@ class Party:
             told = Message("failure", name, asked.round, {"type": type(error).__name__})
         sent = told.to_bytes()
         if self._audit is not None:
-            self._audit.record(told, sent)
+            self._audit.write(told, sent)
         return sent
 
     def _meet(self, asked: Message) -> Told:

@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy as np
 from cluster.wire import Arrays
 from federated.vertical.half import LOOKING, Half
 from federated.vertical.head import Head
-from federated.vertical.links import Links, LostPartyError, finite
+from federated.vertical.links import Links, LostPartyError
 from federated.vertical.plan import Schedule, VerticalError
+from federated.vertical.question import finite
 from framework.contender import Context, OutOfTimeError
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,10 @@ class Mark:
     score: float
     step: int
     order: Mapping[str, Any]
+
+
+def _nothing() -> None:
+    """There is nothing to be done."""
 
 
 class Training:
@@ -92,11 +98,10 @@ class Training:
         for epoch in range(self.mark.epoch + 1, schedule.epochs + 1):
             if epoch == 1:
                 self.gradients = {party: [] for party in self._places}
-            for batch in _parts(order.permutation(self._learn), schedule.batch):
-                if context.remaining() <= spare:
-                    return
-                self._step(batch, step, first=epoch == 1)
-                step += 1
+            batches = list(_parts(order.permutation(self._learn), schedule.batch))
+            if not self._steps(batches, step, lambda: context.remaining() <= spare, first=epoch == 1):
+                return
+            step += len(batches)
             score = self._head.loss(self._seen(self._stop), self._stop) if len(self._stop) else math.nan
             if epoch > len(self.scores):  # not made again
                 self.scores.append(score)
@@ -106,24 +111,38 @@ class Training:
             if schedule.patience and epoch - self.mark.epoch >= schedule.patience:
                 return
 
-    def _step(self, batch: np.ndarray, step: int, *, first: bool) -> None:
-        gradients = self._head.learn(self._embed(batch, step), batch)
-        sent = dict(zip(self._places, gradients[1:], strict=True))
-        asked = {party: {"gradient": {"rows": each}} for party, each in sent.items()}
-        waiting = self._links.send("descend", asked, step=step)
-        self._own.descend(gradients[0], step)
-        self._links.answers(waiting, "ready")
-        if first:
-            for party, gradient in sent.items():
-                self.gradients[party].append((gradient, batch))
+    def _steps(self, batches: list[np.ndarray], step: int, over: Callable[[], bool], *, first: bool) -> bool:
+        """A step of all optimizers by each batch, unless the time is over before one; whether it was not.
 
-    def _embed(self, batch: np.ndarray, step: int = LOOKING) -> list[np.ndarray]:
-        """The embeddings of these common rows, the owner's first. step: of training; LOOKING: none is learned from."""
+        Parties are sent their gradients with the next question, so that each step takes one call to each host: they
+        answer while the owner does the same on its own part.
+        """
+        own: Callable[[], None] = _nothing
+        for number, batch in enumerate(batches, start=step):
+            if over():
+                return False
+            gradients = self._head.learn(self._embed(batch, number, own), batch)
+            sent = dict(zip(self._places, gradients[1:], strict=True))
+            asked = {party: {"gradient": {"rows": each}} for party, each in sent.items()}
+            self._links.post("descend", "ready", asked, step=number)
+            own = partial(self._own.descend, gradients[0], number)
+            if first:
+                for party, gradient in sent.items():
+                    self.gradients[party].append((gradient, batch))
+        own()
+        return True
+
+    def _embed(
+        self, batch: np.ndarray, step: int = LOOKING, meanwhile: Callable[[], None] = _nothing
+    ) -> list[np.ndarray]:
+        """The embeddings of these common rows, the owner's first. step: of training; LOOKING: none is learned from.
+        meanwhile: done by the owner before its own, when the others have been asked."""
         asked = {party: {"places": {"rows": places[batch]}} for party, places in self._places.items()}
         facts = {"learning": step != LOOKING}
-        waiting = self._links.send("embed", asked, step=max(0, step), facts=facts)
+        waiting = self._links.send("embed", "embedding", asked, step=max(0, step), facts=facts)
+        meanwhile()
         told, shape = [self._own.embed(batch, step)], (len(batch), self._embedding)
-        for party, answer in self._links.answers(waiting, "embedding").items():
+        for party, answer in self._links.answers(waiting).items():
             with np.errstate(over="ignore"):  # what is too large is not finite then
                 array = answer.groups["embedding"].get("rows", np.empty(0)).astype(np.float32)
             if array.shape != shape or not finite(array):

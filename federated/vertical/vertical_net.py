@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from cluster.resources import Resources
+from federated.border import folder_name
 from federated.dealt import check_hosts
 from federated.policy import USUAL, Policy
-from federated.silo import folder_name
 from federated.vertical.holding import Holding, deal_columns
 from federated.vertical.links import Links
 from federated.vertical.owner import Owner

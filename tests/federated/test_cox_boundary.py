@@ -10,10 +10,10 @@ import pytest
 from federated import Policy, cox
 from federated.agreement import Agreement
 from federated.audit import verify
+from federated.border import AUDIT
 from federated.channel import Direct
 from federated.exchange import Exchange, FederationError
 from federated.message import BoundaryError, Message
-from federated.silo import AUDIT
 from federated.survival import fitting
 from federated.survival.job import CoxJob
 from federated.survival.partial import on_grid

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from federated.audit import verify
+from federated.border import AUDIT
 from federated.channel import Direct, Ticket
 from federated.deployment.certificate import make_certificate, read_certificate
 from federated.deployment.federation import SiloColumnError, federate
@@ -19,7 +20,6 @@ from federated.deployment.register import Register
 from federated.federated_average import FederatedAverage
 from federated.message import Message
 from federated.rounds import Coordinator, Terms
-from federated.silo import AUDIT
 from federated.source import Filed
 from framework.predictor import Predictor
 from framework.serving.tls import Certificate

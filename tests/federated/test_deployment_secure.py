@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from federated.border import AUDIT
 from federated.channel import Direct
 from federated.deployment.certificate import make_certificate
 from federated.deployment.federation import Federated, federate
@@ -20,7 +21,6 @@ from federated.federated_average import FederatedAverage
 from federated.privacy import RecordLevel
 from federated.rounds import Coordinator, Terms
 from federated.secure_aggregation.identity import found
-from federated.silo import AUDIT
 from federated.source import Filed
 from federated.strategies import FedAvg
 from framework.plain import write_json

@@ -21,20 +21,23 @@ from tests.federated.portfolios import fold_of, rents
 
 CONTENDER = FederatedTFF(width=16, layers=1, server="sgd", server_rate=1.0, rounds=2, patience=0, epochs=1, secure=True)
 pytestmark = pytest.mark.timeout(900)  # a process takes ten CPU seconds to start TensorFlow
-SILOS, ROWS, ROUNDS = 5, 60, 3
+SILOS, ROWS, ROUNDS, STEPS = 5, 60, 3, 4
 CASES = {
     "mean, sgd": {"server": "sgd", "server_rate": 1.0},
     "mean, adam": {"server": "adam", "server_rate": 0.01},
     "private without noise": {"aggregator": "private", "clip": 0.05, "noise": 0.0, "server": "sgd", "server_rate": 1.0},
+    "windows, adam": {"server": "adam", "server_rate": 0.01, "outputs": STEPS, "width": 8},
 }
+FORECASTS = [name.startswith("windows") for name in CASES]
 
 
 @pytest.fixture(scope="module")
 def told(ray_session: Session) -> Facts:
-    """What a coordinator hears of five silos, in the first of which a row is planted."""
+    """What a coordinator hears of five silos, in the first of which a row, or a window, is planted."""
     import ray
 
-    rng, identities, parcels = np.random.default_rng(0), found(f"silo {place}" for place in range(SILOS)), []
+    rng, identities = np.random.default_rng(0), found(f"silo {place}" for place in range(SILOS))
+    tables, series = list[object](), list[object]()
     canary = {"X": np.full((1, 6), 7.654321), "y": np.full(1, 6.543217)}
     for place, identity in enumerate(identities.values()):
         X = rng.normal(size=(ROWS, 6)).astype(np.float32)
@@ -42,14 +45,20 @@ def told(ray_session: Session) -> Facts:
         if not place:
             X[3:4], y[3:4] = canary["X"], canary["y"]
         key = np.frombuffer(identity.key, dtype=np.uint8)
-        parcels.append(ray.put(archive({"X": X, "y": y, "valid X": X[:9], "valid y": y[:9], "key": key})))
+        tables.append(ray.put(archive({"X": X, "y": y, "valid X": X[:9], "valid y": y[:9], "key": key})))
+        W = rng.normal(size=(ROWS, 5, 6)).astype(np.float32)
+        after = np.column_stack([W[:, :STEPS, 0] + place, np.full(ROWS, 1.0 + place)]).astype(np.float32)
+        if not place:
+            W[3], after[3] = canary["X"], canary["y"]
+        series.append(ray.put(archive({"X": W, "y": after, "valid X": W[:9], "valid y": after[:9], "key": key})))
     plain = {**CONTENDER.settings(0, 0, CONTENDER._job(fold_of()[0], 0)), "squared": False}
     _, facts = Env("tff").call(
         "tests.federated.tff_secure:heard",
         canary,
-        parcels,
+        [*tables, *series],
         names=list(identities),
         settings=[{**plain, **case} for case in CASES.values()],
+        forecasts=FORECASTS,
         registry={silo: key.hex() for silo, key in identities["silo 0"].registry.items()},
         counts=dict.fromkeys(identities, ROWS),
         rounds=ROUNDS,
@@ -79,8 +88,9 @@ def test_no_planted_row_and_no_single_update_is_in_any_byte_received(case: str, 
     assert not set(facts["kinds"]) & OPEN
 
 
-def test_a_silo_that_is_gone_costs_its_own_part_and_too_few_end_it(told: Facts) -> None:
-    masked, advert, unmasked, two = told["gone"]
+@pytest.mark.parametrize("case", ["mean, sgd", "windows, adam"])
+def test_a_silo_that_is_gone_costs_its_own_part_and_too_few_end_it(case: str, told: Facts) -> None:
+    masked, advert, unmasked, two = told["gone"][str(list(CASES).index(case))]
     for facts, silos in ((masked, 4), (advert, 4), (unmasked, 5)):
         assert facts["rows"] == pytest.approx(ROWS * silos, rel=1e-3)
         assert any("'silo 0' refused: its process is gone" in note for note in facts["notes"])

@@ -10,13 +10,14 @@ import pytest
 from cluster.wire import Arrays
 from federated import strategies
 from federated.audit import verify
+from federated.border import AUDIT
 from federated.channel import Direct, Ticket
 from federated.exchange import FederationError
 from federated.message import LEAVING, Message
 from federated.net_weights import load
 from federated.policy import Policy
 from federated.rounds import Coordinator, Terms
-from federated.silo import AUDIT, Silo
+from federated.silo import Silo
 from federated.source import Filed, Source
 from tests.federated.portfolios import filed, held_federation, job_of, rents
 

@@ -13,13 +13,14 @@ import pytest
 from cluster.connect import Session
 from federated import FederatedAverage, LocalOnly, channel, strategies
 from federated.audit import verify
+from federated.border import AUDIT, folder_name
 from federated.channel import LostSiloError, OnRay, end_hosts, start_hosts
 from federated.coordinator_actor import CoordinatorActor
 from federated.exchange import FederationError
 from federated.message import Message
 from federated.rounds import Coordinator, Outcome, Terms
 from federated.secure_aggregation.identity import found
-from federated.silo import AUDIT, Silo, folder_name
+from federated.silo import Silo
 from framework import Context, compete, load
 from framework.contenders import Linear
 from tests.federated.portfolios import QUICK, filed, held_federation, job_of, rents

@@ -14,6 +14,7 @@ import pytest
 from cluster.connect import Session
 from federated import FederatedLinear, Policy
 from federated.audit import verify
+from federated.border import AUDIT
 from federated.dealt import deal
 from federated.exchange import FederationError
 from federated.linear.model import LinearModel
@@ -21,7 +22,6 @@ from federated.linear.silo import LinearSilo
 from federated.linear.sums import Curve, definite, hidden, meetings, penalised, products, ridge
 from federated.message import BoundaryError, Message
 from federated.newton import Newton
-from federated.silo import AUDIT
 from framework import Context, load
 from framework.contenders.store import open_model, store_model
 from framework.data.frame import Fold

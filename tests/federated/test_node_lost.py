@@ -16,7 +16,7 @@ import pytest
 
 from cluster.nodes import Node, Nodes
 from federated import FederatedAverage
-from federated.silo import AUDIT, folder_name
+from federated.border import AUDIT, folder_name
 from federated.strategies import FedAvg
 from framework import Context, load
 from tests.federated.portfolios import QUICK, rents

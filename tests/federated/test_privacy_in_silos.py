@@ -10,6 +10,7 @@ import torch
 
 from federated import FederatedAverage, strategies
 from federated.audit import verify
+from federated.border import AUDIT, folder_name
 from federated.channel import Direct
 from federated.job import Job
 from federated.message import Message
@@ -18,7 +19,7 @@ from federated.privacy import Ledger, PrivacyError, RecordLevel, SiloLevel, Spen
 from federated.privacy.guard import SECRET
 from federated.privacy.noisy_steps import row_gradients
 from federated.rounds import Coordinator, Terms
-from federated.silo import AUDIT, Silo, folder_name
+from federated.silo import Silo
 from federated.silo_model import SiloModel
 from federated.strategies.silo_private import SiloPrivate
 from federated.update import Update

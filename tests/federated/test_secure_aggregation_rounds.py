@@ -13,6 +13,7 @@ import pytest
 from cluster.wire import Arrays
 from federated import FederatedAverage, strategies
 from federated.audit import verify
+from federated.border import AUDIT, folder_name
 from federated.channel import Direct, Ticket
 from federated.exchange import FederationError
 from federated.message import LEAVING, OPEN, SUMS, BoundaryError, Message
@@ -21,7 +22,7 @@ from federated.privacy import Ledger, RecordLevel
 from federated.rounds import Coordinator, Outcome, Terms
 from federated.secure_aggregation.identity import found
 from federated.secure_aggregation.rules import Rules
-from federated.silo import AUDIT, Silo, folder_name
+from federated.silo import Silo
 from federated.strategies import StrategyError
 from framework import Context
 from framework.privacy.ledger import LEDGER

@@ -9,9 +9,10 @@ import pytest
 
 from federated import audit as audits
 from federated.audit import Audit, verify
+from federated.border import AUDIT, folder_name
 from federated.channel import Direct
 from federated.message import Message
-from federated.silo import AUDIT, Silo, folder_name
+from federated.silo import Silo
 from federated.silo_host import answers
 from federated.strategies.fedavg import FedAvg
 from framework.sealed import settle

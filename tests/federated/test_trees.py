@@ -17,12 +17,13 @@ import pytest
 from federated import BaggedTrees, FederatedTrees, Policy
 from federated.agreement import Agreement
 from federated.audit import verify
+from federated.border import AUDIT
 from federated.exchange import Exchange, FederationError
 from federated.job import JobError
 from federated.message import Message
 from federated.rounds import Terms
-from federated.silo import AUDIT
-from federated.trees.growth import CHECKPOINT, Grown, Growth
+from federated.trees.grown import Grown
+from federated.trees.growth import CHECKPOINT, Growth
 from federated.trees.job import TreeJob
 from federated.trees.model import BagOfTrees, WithoutTexts
 from federated.trees.reach import reached

@@ -4,6 +4,8 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,17 @@ from cluster.connect import Session
 from federated import FederatedTrees
 from federated.channel import OnRay
 from federated.rounds import Terms
-from federated.trees.growth import Grown, Growth
+from federated.secure_aggregation.identity import found
+from federated.trees.grown import Grown
+from federated.trees.growth import Growth
+from federated.trees.job import TreeJob
 from federated.trees.reach import reached
 from framework import Context
 from tests.federated.portfolios import filed, fold_of, rents
 
 JOB = FederatedTrees(rounds=9, learning_rate=0.3, depth=3).job(fold_of()[0], seed=0)
 TERMS = Terms(quorum=3)
+IDENTITIES = found(f"owner {place}" for place in range(3))
 
 
 def pid(actor: Any) -> int:
@@ -36,11 +42,11 @@ def ours() -> set[int]:
     return {each.pid for each in alive if any(name in " ".join(each.info["cmdline"] or ()) for name in names)}
 
 
-@pytest.fixture(scope="module")
-def undisturbed() -> Grown:
+@cache
+def undisturbed(job: TreeJob) -> Grown:
     """The same in this process, where nothing happens to it."""
-    with reached(filed(rents(silos=3)), None, hosts=0, cpus=1.0) as (silos, tracker):
-        return Growth(silos, tracker, JOB, TERMS, trees=3).run()
+    with reached(filed(rents(silos=3)), None, hosts=0, cpus=1.0, identities=IDENTITIES) as (silos, tracker):
+        return Growth(silos, tracker, job, TERMS, trees=3).run()
 
 
 def left(before: set[int]) -> set[int]:
@@ -53,11 +59,12 @@ def left(before: set[int]) -> set[int]:
     return ours() - before
 
 
-def test_a_silo_that_is_killed_in_a_session_costs_that_session_alone(ray_session: Session, undisturbed: Grown) -> None:
-    before = ours()
-    with reached(filed(rents(silos=3)), None, hosts=3, cpus=0.0) as (silos, tracker):
+@pytest.mark.parametrize("job", [JOB, replace(JOB, secure=True)], ids=["open", "masked"])
+def test_a_silo_that_is_killed_in_a_session_costs_that_session_alone(ray_session: Session, job: TreeJob) -> None:
+    before, whole = ours(), undisturbed(job)
+    with reached(filed(rents(silos=3)), None, hosts=3, cpus=0.0, identities=IDENTITIES) as (silos, tracker):
         assert isinstance(silos, OnRay)
-        growth = Growth(silos, tracker, JOB, TERMS, trees=3)
+        growth = Growth(silos, tracker, job, TERMS, trees=3)
         process, asked = pid(silos.hosts["owner 1"]), silos.ask
         assert tracker.told() == ("", {}, {})
         assert len(ours() - before) == 4
@@ -78,10 +85,10 @@ def test_a_silo_that_is_killed_in_a_session_costs_that_session_alone(ray_session
         object.__setattr__(silos, "ask", ask)
         grown = growth.run()
     assert not alive
-    assert grown.sessions == undisturbed.sessions + 1
+    assert grown.sessions == whole.sessions + 1
     assert {each.what for each in grown.happenings if each.silo == "owner 1"} == {"lost", "returned"}
-    assert grown.booster == undisturbed.booster
-    assert grown.scores == undisturbed.scores
+    assert grown.booster == whole.booster
+    assert grown.scores == whole.scores
     assert not left(before)
 
 

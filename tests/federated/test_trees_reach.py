@@ -36,7 +36,8 @@ def test_a_late_silo_ends_the_session_and_the_others_answer_in_time(silos: Threa
 
 @pytest.mark.parametrize(
     ("kind", "stopped"),
-    [("grown", []), ("enrolled", [])] + [(k, ["a silo broke off"]) for k in ("broken", "failure", "refusal")],
+    [("grown", []), ("enrolled", [])]
+    + [(k, ["a silo broke off"]) for k in ("broken", "failure", "refusal", "withdrawn")],
 )
 def test_a_silo_that_gives_up_ends_the_session(kind: str, stopped: list[str], silos: Threads) -> None:
     told: list[str] = []

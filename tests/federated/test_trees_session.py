@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 import numpy as np
 import pytest
 
-from federated.trees.session import BrokenError, Call, Session, combined
+from federated.trees.session import WIDE, BrokenError, Call, Session, combined
 
 SILOS = ("north", "south", "west")
 SUM, MIN, OR, FLOAT, DOUBLE, INT32, UINT32 = 2, 1, 4, 1, 2, 6, 10
@@ -44,6 +44,25 @@ def test_parts_are_combined_in_the_order_of_the_ranks(extra, operation, dtype, e
     parts = (np.random.default_rng(2).normal(size=(3, 8)) * 1000).astype(np.int64).astype(dtype)
     calls = [Call("Allreduce", rank, 0, parts[rank].tobytes(), extra, operation) for rank in range(3)]
     np.testing.assert_array_equal(np.frombuffer(combined(calls, SILOS), dtype=dtype), expected(parts))
+
+
+def test_masked_parts_are_added_modulo_2_to_the_128_with_what_is_carried() -> None:
+    words = np.random.default_rng(3).integers(0, 2**64, size=(3, 2, 50), dtype=np.uint64)
+    words[:, :, 0] = 2**64 - 1
+    told = combined([Call("Allreduce", rank, 0, words[rank].tobytes(), WIDE, SUM) for rank in range(3)], SILOS)
+    low, high = np.frombuffer(told, dtype=np.uint64).reshape(2, -1).tolist()
+    whole = [sum(int(part[0, place]) + (int(part[1, place]) << 64) for part in words) % 2**128 for place in range(50)]
+    assert [a + (b << 64) for a, b in zip(low, high, strict=True)] == whole
+
+
+@pytest.mark.parametrize("operation", [SUM, MIN])
+def test_masked_parts_that_do_not_fit_are_named(operation: int) -> None:
+    parts = [np.zeros(4), np.zeros(4), np.zeros(6 if operation == SUM else 4)]
+    calls = [Call("Allreduce", rank, 0, part.tobytes(), WIDE, operation) for rank, part in enumerate(parts)]
+    with pytest.raises(
+        BrokenError, match=f"silo '{'west' if operation == SUM else 'north'}' sent a part that does not"
+    ):
+        combined(calls, SILOS)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sklearn.datasets import load_diabetes
 
 from cluster.user_error import UserError
 from federated import VerticalNet
-from federated.vertical.half import seeded
+from federated.vertical.half import in_stretches, seeded
 from federated.vertical.holding import parties_of
 from federated.vertical.nets import Bottom, Top
 from federated.vertical.plan import NetPlan, VerticalError
@@ -27,7 +27,7 @@ from tests.federated.patients import NET, PARTIES, QUICK, federation, patients
 
 def together(fold: Fold, net: NetPlan, *, epochs: int, batch: int) -> dict[str, torch.nn.Module]:
     """The same net on joined columns in this process: one loss, one optimizer, no message; written without the parties'
-    code but for the layers and the draws of weights and dropout."""
+    code but for the layers, the stretches and the draws of weights and dropout."""
     every = join([fold.train, fold.valid])
     unknown = every.X[list(PARTIES["laboratory"])].isna().all(axis=1) | every.X["s5"].isna()
     ids = np.array([str(each) for each in every.group])
@@ -39,7 +39,8 @@ def together(fold: Fold, net: NetPlan, *, epochs: int, batch: int) -> dict[str, 
     for name, columns in parts.items():
         inputs[name] = torch.from_numpy(every.X[list(columns)].to_numpy(dtype=np.float32)[rows])
         with seeded(0, name, "weights"):
-            nets[name] = Bottom([0] * len(columns), net).learn(inputs[name][learn].numpy())
+            cards = [0] * len(columns)
+            nets[name] = Bottom(cards, net).learn(in_stretches(inputs[name][learn].numpy(), cards, 5))
     with seeded(0, "owner", "top"):
         nets["top"] = Top(len(parts), 1, net)
     y = every.y[rows]
@@ -70,6 +71,22 @@ def test_in_parts_it_is_the_net_of_joined_columns() -> None:
         for key, value in whole[name].state_dict().items():
             assert np.allclose(arrays[key], value.numpy(), rtol=0, atol=1e-5), (name, key)
     assert not np.allclose(parts.bottoms["clinic"]["out.weight"], started.out.weight.detach().numpy(), atol=1e-2)
+
+
+def test_a_number_is_learned_of_as_the_mean_of_its_neighbours_and_what_few_have_not_at_all() -> None:
+    rng = np.random.default_rng(0)
+    sample = np.stack([rng.permutation(23.0 * np.arange(23)), rng.integers(0, 3, 23), np.arange(23) % 2], axis=1)
+    sample = np.concatenate([sample, np.full((23, 1), np.nan)], axis=1).astype(np.float32)
+    sample[:4, 3], sample[5, 0] = 1.0, np.nan
+    told = in_stretches(sample, [0, 3, 0, 0], 5)
+    known = told[np.isfinite(told[:, 0]), 0]
+    assert len(known) == 22
+    assert (np.unique(known, return_counts=True)[1] >= 5).all()
+    assert known.mean() == pytest.approx(np.nanmean(sample[:, 0]))
+    assert np.corrcoef(known, sample[np.isfinite(sample[:, 0]), 0])[0, 1] > 0.9
+    assert np.array_equal(told[:, 1], sample[:, 1])
+    assert np.isnan(told[:, 3]).all()
+    assert np.array_equal(in_stretches(sample, [0, 3, 0, 0], 1), sample, equal_nan=True)
 
 
 def test_rows_that_some_party_lacks_are_not_learned_from_and_the_board_is_told() -> None:

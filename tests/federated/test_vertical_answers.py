@@ -1,6 +1,6 @@
 """What a party may answer, and that anything else is refused by its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import pytest
 from cluster.wire import Arrays
 from federated.message import MAGIC, Message
 from federated.vertical.links import Links, LostPartyError
+from federated.vertical.owner import Owner
 from federated.vertical.party import Link, Party
-from federated.vertical.plan import PartyJob, VerticalError
-from federated.vertical.reach import Near
+from federated.vertical.plan import PartyJob, Schedule, VerticalError
+from federated.vertical.reach import Far, Near
 from framework.contender import Context
 from tests.federated.patients import NET, PARTIES, QUICK, federation, patients, people
 
@@ -155,3 +156,46 @@ def test_a_party_keeps_its_last_two_states_and_a_successor_goes_on_from_either(t
         assert np.array_equal(told[-2:], after)  # its optimizer's state too
     assert asked(Party(holding, agreed=agreed, kept=tmp_path), "restore", 0).facts == {"type": "UnkeptError"}
     assert asked(Party(holding, agreed=agreed), "restore", 2).facts == {"type": "NotReadyError"}
+
+
+def test_gradients_travel_with_the_next_question_and_all_parties_are_asked_at_once() -> None:
+    asked: list[list[str]] = []
+
+    class Watched(Near):
+        def ask(self, questions: Mapping[str, Sequence[bytes]]) -> dict[str, Any]:
+            kinds = [[Message.from_bytes(request).kind for request in each] for each in questions.values()]
+            assert all(each == kinds[0] for each in kinds)
+            asked.append(kinds[0])
+            return super().ask(questions)
+
+    fold = patients().fold
+    owner, answers, parties = people(fold)
+    agreed = sorted(set(owner.ids).intersection(*(each.ids for each in parties)))
+    jobs = {p.name: PartyJob(tuple((c.name, c.kind) for c in p.schema.columns), 2, NET) for p in parties}
+    links = Links("owner", Watched({each.name: Party(each, agreed=agreed).answer for each in parties}))
+    trained = Owner(owner, answers, links, jobs, agreed=agreed).train(
+        NET, Schedule(2, 0, 32), metric="rmse", context=Context()
+    )
+    batches = -(-trained.learned // 32)
+    epoch = [*[["descend", "embed"]] * batches, ["keep"]]  # the last gradients go with the rows to stop by
+    assert asked[2:] == [["keep"], ["embed"], *epoch, ["embed"], *epoch, ["restore"], ["embed"], ["disclose"]]
+    assert links.messages == 2 * 2 * (1 + sum(map(len, asked[2:])))
+
+
+def test_a_host_is_asked_for_all_of_its_parties_by_one_call() -> None:
+    calls: list[Mapping[str, Sequence[bytes]]] = []
+
+    class Call:
+        def remote(self, asked: Mapping[str, Sequence[bytes]], given: Mapping[str, list[Any]]) -> str:
+            assert given == {party: [party] for party in asked}
+            calls.append(asked)
+            return f"call {len(calls)}"
+
+    class Host:
+        answers = Call()
+
+    first, second = Host(), Host()
+    far = Far({"a": first, "b": second, "c": first}, {name: [name] for name in "abc"})
+    tickets = far.ask({"a": [b"1", b"2"], "b": [b"3"], "c": [b"4"]})
+    assert calls == [{"a": [b"1", b"2"], "c": [b"4"]}, {"b": [b"3"]}]
+    assert tickets == {"a": "call 1", "b": "call 2", "c": "call 1"}

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,10 @@ import torch
 
 from cluster.connect import Session
 from federated.audit import verify
-from federated.channel import OnRay
 from federated.vertical.links import Links, LostPartyError, VerticalTimeError
 from federated.vertical.owner import Owner, Trained
 from federated.vertical.plan import PartyJob, Schedule, VerticalError
-from federated.vertical.reach import PartyHost, reached
+from federated.vertical.reach import Far, PartyHost, reached
 from framework.contender import Context
 from framework.sealed import read
 from tests.federated.patients import NET, PARTIES, QUICK, federation, patients, people
@@ -49,11 +48,11 @@ def left(before: set[int]) -> set[int]:
 class Crew:
     """The patients' parties in actors. folder: where they keep."""
 
-    def __init__(self, channel: OnRay, folder: Path, agreed: list[str] | None) -> None:
-        self.channel, self.folder, self._agreed = channel, folder, agreed
+    def __init__(self, far: Far, folder: Path, agreed: list[str] | None) -> None:
+        self.far, self.folder, self._agreed = far, folder, agreed
 
     def pid(self, party: str) -> int:
-        return int(ray.get(self.channel.hosts[party].__ray_call__.remote(lambda _: os.getpid())))
+        return int(ray.get(self.far.hosts[party].__ray_call__.remote(lambda _: os.getpid())))
 
     def kill(self, party: str) -> None:
         os.kill(self.pid(party), signal.SIGKILL)
@@ -62,8 +61,8 @@ class Crew:
         self, on: Watch, *, epochs: int = EPOCHS, deadline: float = float("inf"), links: Links | None = None
     ) -> Trained:
         """With an owner in this process that tells whom it is about to ask."""
-        links = links or Links("owner", self.channel, deadline=deadline)
-        links.channel = Watched(self.channel, on)
+        links = links or Links("owner", self.far, deadline=deadline)
+        links.reach = Watched(self.far, on)
         owner, answers, parties = people(patients().fold)
         jobs = {p.name: PartyJob(tuple((c.name, c.kind) for c in p.schema.columns), epochs, NET) for p in parties}
         made = Owner(owner, answers, links, jobs, agreed=self._agreed)
@@ -71,15 +70,17 @@ class Crew:
 
 
 class Watched:
-    """A channel that tells what it is about to ask."""
+    """Parties, and whoever is told what they are about to be asked."""
 
-    def __init__(self, channel: OnRay, on: Watch) -> None:
-        self._channel, self._on = channel, on
-        self.silos, self.wait, self.take = channel.silos, channel.wait, channel.take
+    def __init__(self, far: Far, on: Watch) -> None:
+        self._far, self._on = far, on
+        self.collect = far.collect
 
-    def ask(self, parties: Sequence[str], request: bytes) -> dict[str, Any]:
-        self._on(parties[0], request)
-        return self._channel.ask(parties, request)
+    def ask(self, questions: Mapping[str, Sequence[bytes]]) -> dict[str, Any]:
+        for party, asked in questions.items():
+            for request in asked:
+                self._on(party, request)
+        return self._far.ask(questions)
 
 
 @contextmanager
@@ -88,10 +89,10 @@ def started(folder: Path, *, hosts: int, psi: bool = False) -> Iterator[Crew]:
     owner, _, parties = people(patients().fold)
     agreed = None if psi else sorted(set(owner.ids).intersection(*(each.ids for each in parties)))
     before = ours()
-    with reached(parties, agreed=agreed, audit=None, folder=folder, hosts=hosts, cpus=0.0) as channel:
-        assert isinstance(channel, OnRay)
+    with reached(parties, agreed=agreed, audit=None, folder=folder, hosts=hosts, cpus=0.0) as far:
+        assert isinstance(far, Far)
         assert len(ours() - before) <= hosts
-        crew = Crew(channel, folder, agreed)
+        crew = Crew(far, folder, agreed)
         crew.pid("clinic")
         yield crew
     assert not left(before)
@@ -196,7 +197,7 @@ def test_a_party_that_is_gone_for_good_is_named_within_seconds(ray_session: Sess
 
         def gone() -> None:
             when.append(time.monotonic())
-            ray.kill(here.channel.hosts["clinic"], no_restart=True)
+            ray.kill(here.far.hosts["clinic"], no_restart=True)
 
         moments = [
             ("clinic", "embed", 1, lambda: here.kill("clinic")),  # both are lost, and come back
@@ -216,7 +217,7 @@ def test_a_party_that_is_killed_while_ids_are_matched_is_named(ray_session: Sess
 @pytest.mark.parametrize("over", [False, True])
 def test_a_party_that_is_late_is_named(over: bool, crew: Crew) -> None:
     """A process that is really stopped: beyond the time of a question, and of the fit."""
-    process, links = crew.pid("laboratory"), Links("owner", crew.channel)
+    process, links = crew.pid("laboratory"), Links("owner", crew.far)
 
     def stopped() -> None:
         os.kill(process, signal.SIGSTOP)
@@ -245,7 +246,7 @@ def test_a_net_gone_wrong_in_its_actor_is_refused_by_name(crew: Crew) -> None:
             half.net.out.bias[0] = float("nan")
 
     def spoiled() -> None:
-        ray.get(crew.channel.hosts["clinic"].__ray_call__.remote(spoil))
+        ray.get(crew.far.hosts["clinic"].__ray_call__.remote(spoil))
 
     with pytest.raises(VerticalError, match=r"party 'clinic' told embeddings that are not finite.*: \(32, 4\), 32 of"):
         crew.train(at(("clinic", "embed", 4, spoiled)))

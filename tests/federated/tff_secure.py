@@ -34,16 +34,19 @@ def heard(
     parcels: Sequence[Any],
     names: list[str],
     settings: list[Facts],
+    forecasts: list[bool],
     registry: dict[str, str],
     counts: dict[str, int],
     rounds: int,
 ) -> tuple[Arrays, Facts]:
-    """arrays: rows that are planted in the first silo. Returns, for each of these settings, how far the weights of
+    """arrays: rows that are planted in the first silo. parcels: each silo's rows, and after them each silo's windows,
+    which cases that are `forecasts` learn from. Returns, for each of these settings, how far the weights of
     masked rounds are from those of open ones, how long the longest part of an update was, and what was heard."""
     known = {silo: bytes.fromhex(key) for silo, key in registry.items()}
-    told: Facts = {"cases": [], "gone": []}
-    for case in settings:
-        host = Host(case, names, [*parcels], 1, known)
+    told: Facts = {"cases": [], "gone": {}}
+    for place, (case, forecast) in enumerate(zip(settings, forecasts, strict=True)):
+        held = parcels[len(names) :] if forecast else parcels[: len(names)]
+        host = Host(case, names, [*held], 1, known)
         shape = host.shape()
         host.start(shape)
         averages = [Average(case, len(names)) for _ in range(2)]
@@ -83,7 +86,7 @@ def heard(
             }
         )
         if not alike:
-            told["gone"] = _gone(host, known, counted, openly)
+            told["gone"][str(place)] = _gone(host, known, counted, openly)
     return {}, told
 
 

@@ -16,7 +16,7 @@ def test_trees_of_silos_stand_beside_local_and_pooled_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    asked = [*GIVEN, "--rounds", "8", "--out", str(tmp_path / "out"), "--audit", str(tmp_path / "audit")]
+    asked = [*GIVEN, "--rounds", "8", "--out", str(tmp_path / "out"), "--audit", str(tmp_path / "audit"), "--secure"]
     assert command(main, asked) == 0
     told = capsys.readouterr().out
     entries = json.loads((tmp_path / "out" / "report.json").read_text())["leaderboard"]["entries"]
@@ -25,7 +25,9 @@ def test_trees_of_silos_stand_beside_local_and_pooled_ones(
     )
     assert "federated trees" in told
     assert {path.name for path in (tmp_path / "audit").iterdir()} == {"Biscoe", "Dream", "Torgersen"}
-    assert all(verify(path / "audit.jsonl")[0] > 5 for path in (tmp_path / "audit").iterdir())
+    for path in (tmp_path / "audit").iterdir():
+        assert verify(path / "audit.jsonl")[0] > 5
+        assert '"masked"' in (path / "audit.jsonl").read_text(), "their sums were masked"
 
 
 def test_mistakes_are_one_sentence_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from federated.audit import verify
-from federated.silo import AUDIT
+from federated.border import AUDIT
 from framework.recipe import command
 from recipes.share_a_silo import SMOKE, main
 

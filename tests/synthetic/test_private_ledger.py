@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from federated.border import folder_name
 from federated.dealt import deal
 from federated.handout import unpacked
 from federated.message import Message
 from federated.policy import Policy
 from federated.shared_rows import handed_out
-from federated.silo import folder_name
 from framework import load
 from framework.contender import Context
 from framework.privacy.accountant import PrivacyError, Spend, epsilon_of

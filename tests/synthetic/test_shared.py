@@ -13,12 +13,12 @@ import pytest
 from cluster.connect import Session
 from federated import LocalOnly
 from federated.audit import verify
+from federated.border import AUDIT
 from federated.dealt import deal
 from federated.handout import Handout, packed, unpacked
 from federated.message import BoundaryError, Message
 from federated.policy import Policy
 from federated.shared_rows import SharedRows, SharedRowsError, handed_out
-from federated.silo import AUDIT
 from framework import load
 from framework.contender import Context
 from framework.contenders import Linear
@@ -109,6 +109,13 @@ def test_a_silo_with_few_rows_takes_no_part_and_the_others_do(split: Split, tmp_
     SharedRows(MAKER, policy=Policy(minimum_rows=60)).fit(split.fold, context(tmp_path, told))
     assert any("'Chinstrap' has fewer than 60 rows" in each for each in told)
     assert any("made-up rows of 2 silos" in each for each in told)
+
+
+def test_a_silo_that_is_for_secure_aggregation_alone_keeps_its_rows(split: Split, tmp_path: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(SharedRowsError, match="none of 3 silos has handed out rows"):
+        SharedRows(MAKER, policy=Policy(secure=True)).fit(split.fold, context(tmp_path, told))
+    assert sum("made-up rows are never summed: they would leave it as they are" in each for each in told) == 3
 
 
 def test_classes_are_shared_too(tmp_path: Path) -> None:
