@@ -12,8 +12,9 @@ unexport PYTHONDONTWRITEBYTECODE
 CPU_ONLY := $(wildcard $(PIP_FIND_LINKS)/torch-*+cpu-*.whl)
 INSTALL := $(UV) pip install --quiet --python $(PY) -c requirements.lock $(if $(CPU_ONLY),--overrides cluster/cpu.overrides)
 
-# The first of two rows of tests: what starts commands, jobs and clusters, and synthetic rows, so that both last alike.
-FIRST := tests/cluster tests/notebooks tests/recipes tests/synthetic
+# The first of two rows of tests: what starts commands, jobs and clusters, synthetic rows and Ray Train, so that both
+# last alike.
+FIRST := tests/cluster tests/notebooks tests/recipes tests/synthetic tests/framework/training
 
 .PHONY: demo test check format bench lab lock clean system envs horovod
 

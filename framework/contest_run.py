@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from framework.contender import Contender
-from framework.contest.attempt import Report
+from framework.contest.report import Report
 from framework.leaderboard import Entry, Failure, Leaderboard
 from framework.metric import metric
 from framework.provenance import provenance

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from framework.contender import Contender
-from framework.contest.attempt import Report
+from framework.contest.report import Report
 from framework.leaderboard import Entry, Failure, Leaderboard
 
 

@@ -6,7 +6,7 @@ import time
 from typing import Protocol, TextIO
 
 from framework.contender import Contender
-from framework.contest.attempt import Report
+from framework.contest.report import Report
 from framework.leaderboard import Entry, Failure, Leaderboard, number
 
 LINE_SECONDS = 10.0  # how often a job's log hears of one contender's steps

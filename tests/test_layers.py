@@ -1,6 +1,7 @@
 """The arrows of the design, held: imports go one way, and each heavy package has its one room."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ ROOMS = {  # heavy or replaceable package → the only files that may import it
 }
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, at its top or inside a function, dotted."""
     found = set()
@@ -47,6 +49,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+@cache
 def files(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 

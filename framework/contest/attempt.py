@@ -15,6 +15,7 @@ import numpy as np
 from cluster.user_error import UserError
 from framework.contender import Contender, Context, Model, OutOfTimeError
 from framework.contest.prepare import prepare
+from framework.contest.report import Report
 from framework.data.frame import Fold
 from framework.kept import Files, Kept
 from framework.scratch import scratch
@@ -60,37 +61,6 @@ class Fit:
     bytes: int = 0
     answering: float = 0.0
     kept: Files = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class Report:
-    """A step's metrics of one contender, or a remark; step 0 with neither says that its fit has begun.
-
-    trial: what a sweep has just tried, the step being its number.
-    """
-
-    contender: str
-    refit: bool
-    step: int
-    metrics: dict[str, float]
-    time: float  # seconds of time.time()
-    remark: str = ""
-    held: int = 0  # which of the contest's folds was held out
-    trial: Trial | None = None
-
-
-class Reports:
-    """The actor where fits leave their reports and the contest collects them."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Report] = []
-
-    def add(self, reports: list[Report]) -> None:
-        self.waiting += reports
-
-    def drain(self) -> list[Report]:
-        drained, self.waiting = self.waiting, []
-        return drained
 
 
 def attempt(

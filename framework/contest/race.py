@@ -10,7 +10,8 @@ import numpy as np
 
 from cluster.tasks import cancel
 from framework.contender import Contender
-from framework.contest.attempt import Crash, Fit, Report, Reports, attempt
+from framework.contest.attempt import Crash, Fit, attempt
+from framework.contest.report import Report, Reports
 from framework.data.frame import Fold
 from framework.scratch import sweep
 

@@ -12,7 +12,6 @@ from framework.clusters import clusters_of, steadied
 from framework.contender import Contender
 from framework.contenders.ensemble import Ensemble
 from framework.contenders.tuned import Tuned
-from framework.contest.attempt import Report
 from framework.contest.champion import crown
 from framework.contest.ensembles import combine
 from framework.contest.entrants import entrants
@@ -21,6 +20,7 @@ from framework.contest.fits import Fits
 from framework.contest.race import Done, Lost, Race
 from framework.contest.ranking import Ranking
 from framework.contest.refits import refit_all
+from framework.contest.report import Report
 from framework.contest.schedule import LEAST_SECONDS, Job, Schedule
 from framework.data.split import Split
 from framework.leaderboard import Leaderboard, Winner, number

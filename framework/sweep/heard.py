@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.contender import Contender
-from framework.contest.attempt import Report
+from framework.contest.report import Report
 from framework.leaderboard import Entry, Failure, Leaderboard, number
 from framework.metric import Metric
 from framework.plain import write_json

@@ -5,7 +5,6 @@ with a sentence; and never lose more than what came after its last checkpoint.
 """
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -65,19 +64,16 @@ class Training:
         winner = json.loads((self.out / "leaderboard.json").read_text())["winner"]
         return winner["test_score"], *winner["interval"]
 
-    def workers(self) -> list[tuple[int, str]]:
-        """The process and the node address of each worker that trains now."""
-        code = """
-import ray; ray.init(log_to_driver=False, logging_level='ERROR')
-from ray.util.state import list_actors
-where = {node['NodeID']: node['NodeManagerAddress'] for node in ray.nodes()}
-for actor in list_actors(filters=[('class_name', '=', 'RayTrainWorker'), ('state', '=', 'ALIVE')]):
-    print('worker', actor.pid, where[actor.node_id])
-"""
-        told = subprocess.run(
-            [sys.executable, "-c", code], env=self.cluster.environment, capture_output=True, text=True, timeout=240
-        )
-        return [(int(pid), ip) for pid, ip in re.findall(r"^worker (\d+) (\S+)", told.stdout, re.M)]
+    def workers(self) -> list[psutil.Process]:
+        """The processes of the workers that train now, by what they call themselves."""
+        return [each for node in self.cluster.nodes for each in node.processes() if trains(each)]
+
+
+def trains(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[0].startswith("ray::RayTrainWorker")
+    except (psutil.Error, IndexError):  # it has gone
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +180,7 @@ def test_a_killed_worker_costs_what_came_after_the_last_checkpoint(
 ) -> None:
     training = train()
     training.until(lambda: len(training.checkpoints()) >= 1)
-    os.kill(training.workers()[1][0], signal.SIGKILL)
+    training.workers()[1].kill()
     assert training.wait() == 0, training.printed
     assert "goes on from" in training.printed
     assert same(training, quiet)
@@ -211,12 +207,12 @@ def test_a_killed_node_is_done_without_and_taken_back_and_a_stopped_run_leaves_n
 def stop(training: Training) -> None:
     """Stops it as its user does: nothing of it runs on, and nothing of it stays in shared memory."""
     training.until(lambda: len(training.workers()) == 2)
-    pids = [pid for pid, _ in training.workers()]
-    shared = {path for pid in pids for path in shared_memory(psutil.Process(pid)) if "plasma" not in path}
+    workers = training.workers()
+    shared = {path for worker in workers for path in shared_memory(worker) if "plasma" not in path}
     training.process.send_signal(signal.SIGINT)
     assert training.wait() == 130
     deadline = time.monotonic() + 240
-    while any(psutil.pid_exists(pid) for pid in pids) or training.workers():
+    while any(worker.is_running() for worker in workers) or training.workers():
         assert time.monotonic() < deadline, "workers train on"
         time.sleep(0.1)
     assert not [path for path in shared if Path(path).exists()]
@@ -283,7 +279,7 @@ def test_a_loss_that_is_no_number_names_its_step_and_batch_and_spares_earlier_ch
 def test_a_straggler_is_waited_for(train: Callable[..., Training], quiet: tuple[float, float, float]) -> None:
     training = train()
     training.until(lambda: len(training.checkpoints()) >= 1)
-    slow = psutil.Process(training.workers()[0][0])
+    slow = training.workers()[0]
     slow.suspend()
     time.sleep(5)
     slow.resume()

@@ -14,7 +14,7 @@ from cluster.resources import ResourcesError
 from federated.vertical.vertical_net import VerticalNet
 from framework import compete
 from framework.contenders import Linear
-from framework.contest.attempt import Report
+from framework.contest.report import Report
 from framework.leaderboard import Leaderboard
 from tests.federated.patients import QUICK, patients
 from tests.federated.test_vertical_hosts import left, ours

@@ -4,7 +4,7 @@ import io
 import time
 
 from framework.contenders import Constant, Linear
-from framework.contest.attempt import Report
+from framework.contest.report import Report
 from framework.leaderboard import Entry, Failure
 from framework.progress import Lines, Live, Terminal, watch
 from framework.statistics import Interval

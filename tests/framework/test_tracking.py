@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy
 
 from cluster.ports import free_ports
 from framework.contender import Context
 from framework.contenders import Constant, LightGBM, Linear
-from framework.contest.attempt import Report
+from framework.contest.report import Report
 from framework.data.load import load
 from framework.leaderboard import Entry, Failure, Leaderboard, Winner
 from framework.metric import metric
@@ -139,6 +140,44 @@ def test_a_contest_is_a_parent_run_with_a_child_for_each_contender(home, no_serv
     kept = json.loads(Path(api.download_artifacts(run_id, "leaderboard.json")).read_text())
     assert kept["run_id"] == run_id
     assert config_of(run_id) == CONFIG
+
+
+def test_a_new_sqlite_file_gets_its_tables_by_one_sync_of_the_disk_and_every_later_change_its_own(
+    tmp_path, monkeypatch
+):
+    levels: dict[str, set[int]] = {}
+    elsewhere, synced = [], []
+
+    def level(connection) -> int:
+        return connection.execute("PRAGMA synchronous").fetchone()[0]
+
+    def another_thread() -> None:
+        engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/other.db")
+        elsewhere.append(level(engine.raw_connection().dbapi_connection))
+
+    def look(_, cursor, statement, *more) -> None:
+        if not elsewhere:
+            thread = threading.Thread(target=another_thread)
+            thread.start()
+            thread.join()
+        levels.setdefault(" ".join(statement.split()[:2]), set()).add(level(cursor.connection))
+
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.readlink(f"/proc/self/fd/{file}")), sync(file)))
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", look)
+    try:
+        api = client(f"sqlite:///{tmp_path}/new.db")
+        assert levels["CREATE TABLE"] == {0}  # off
+        assert elsewhere == [2]
+        assert synced == [f"{tmp_path}/new.db"]
+        levels.clear()
+        api.create_experiment("first")
+        assert levels["INSERT INTO"] == {2}  # full, SQLite's default
+        client(f"sqlite:///{tmp_path}/new.db").create_experiment("second")
+        assert levels["INSERT INTO"] == {2}
+        assert len(synced) == 1
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", look)
 
 
 def test_a_whole_contest_costs_less_than_three_seconds_to_log(home, no_server, split, rows, board):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from framework.contender import Contender
-from framework.contest.attempt import Report
+from framework.contest.report import Report
 from framework.leaderboard import Entry, Failure, Leaderboard, number
 from framework.metric import Metric, metric
 from framework.serving.jobs import Job

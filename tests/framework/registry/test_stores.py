@@ -20,6 +20,7 @@ from framework.registry import RegistryError, archive, history, promote, registe
 from framework.tracking import TrackingError
 from tests.boards import tumours
 from tests.framework.registry.conftest import KNOWN
+from tests.measured import unmeasured
 
 FRESH = tumours().iloc[KNOWN:]
 USER, PASSWORD = "admin", "a-long-pass-w0rd"
@@ -32,7 +33,7 @@ def server(folder: Path, *options: str, **environment: str) -> Iterator[str]:
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "OMP_NUM_THREADS": "1"}
-    given = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_TRACKING")}
+    given = {key: value for key, value in unmeasured().items() if not key.startswith("MLFLOW_TRACKING")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
