@@ -1,6 +1,8 @@
 """Where a silo's net learns: its rows as tensors, one round of training, and what stays there from round to round."""
 
 import hashlib
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +56,7 @@ class Bench:
         self.kept: dict[str, Arrays] = {}
         self.private: NoisySteps | None = None
         self.round = 0
+        self.tuned = 0  # epochs that the weights of its own were trained on for, of the common ones
 
     def change(
         self,
@@ -73,11 +76,12 @@ class Bench:
         return Work({"delta": {name: after[name] - start[name] for name in after}}, steps)
 
     def fine_tuned(self, start: Arrays, *, epochs: int, rate: float, surety: float) -> Arrays | None:
-        """The weights after the epoch that answers the validation rows best; None where that is none of them, or where
-        their mean loss is not smaller by `surety` of its standard errors.
+        """The weights after the epoch that answers the validation rows best, which `tuned` tells; None where that is
+        none of them, or where their mean loss is not smaller by `surety` of its standard errors.
 
         With private steps they are those after the last epoch: choosing one would tell of the validation rows.
         """
+        self.tuned = 0
         self.load(start)
         if self.private is not None:
             self._learn(epochs, 0.0, start, None, "")
@@ -85,19 +89,31 @@ class Bench:
         if len(self.valid) < LEAST_SURE:
             return None
         before = self._losses(start, self._valid)
-        best, kept = before, None
+        best, kept, after = before, None, 0
+        for epoch, weights in self._tuning(start, epochs, rate):
+            losses = self._losses(weights, self._valid)
+            if losses.mean() < best.mean():
+                best, kept, after = losses, weights, epoch
+        gain = before - best
+        if not gain.mean() > surety * gain.std(ddof=1) / np.sqrt(len(gain)):
+            return None
+        self.tuned = after
+        return kept
+
+    def trained_on(self, start: Arrays, *, epochs: int, rate: float) -> Arrays | None:
+        """The weights after so many epochs of what `fine_tuned` does, whatever they answer; None after none."""
+        self.tuned = epochs
+        last = deque(self._tuning(start, epochs, rate), maxlen=1)
+        return last[0][1] if last else None
+
+    def _tuning(self, start: Arrays, epochs: int, rate: float) -> Iterator[tuple[int, Arrays]]:
+        """The epochs made, and the weights after them, with which the net is loaded when the next begins."""
         plan = replace(self.job.plan, optimizer="adamw", rate=rate, batch=FINE_BATCH)
         self.load(start)
         made = engine(self.net, plan)
         for epoch in range(epochs):
             self._learn(1, 0.0, start, None, "", salt=epoch, made=made, plan=plan)
-            weights = self.weights()
-            losses = self._losses(weights, self._valid)
-            if losses.mean() < best.mean():
-                best, kept = losses, weights
-        gain = before - best
-        sure = gain.mean() > surety * gain.std(ddof=1) / np.sqrt(len(gain))
-        return kept if sure else None
+            yield epoch + 1, self.weights()
 
     def train_loss(self, weights: Arrays) -> float:
         """The mean loss over the rows to learn from, each counted by its weight."""

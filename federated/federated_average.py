@@ -124,6 +124,7 @@ class FederatedAverage:
             outcome.members,
             outcome.rounds,
             promise.to_facts() if promise else None,
+            outcome.tuned,
         )
 
     def job(self, fold: Fold, seed: int, *, silos: int = 0) -> Job:
@@ -171,7 +172,10 @@ class FederatedAverage:
     def settled(self, model: Model) -> "FederatedAverage":
         if not isinstance(model, SiloModel):
             return self
-        return replace(self, rounds=max(1, model.rounds), patience=0)
+        strategy = self.strategy
+        if isinstance(strategy, FineTuned) and self.privacy is None:
+            strategy = replace(strategy, settled=tuple(sorted(model.tuned.items())))
+        return replace(self, strategy=strategy, rounds=max(1, model.rounds), patience=0)
 
     def _promise(self, job: Job, outcome: Outcome, context: Context) -> Promise | None:
         """What the fit can say of its privacy, which is remarked too."""

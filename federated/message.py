@@ -31,7 +31,7 @@ LEAVING: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "summed": (frozenset(), frozenset(map(str, range(MOST_SUMS)))),
     "judged": (frozenset(), frozenset({"losses"})),
     "score": (frozenset({"valid_loss", "valid_rows"}), frozenset()),
-    "personal": (frozenset({"part"}), frozenset({"weights"})),
+    "personal": (frozenset({"part", "epochs"}), frozenset({"weights"})),
     "advert": (frozenset(), frozenset({"keys"})),
     "sealed": (frozenset(), frozenset({"sealed"})),
     "masked": (frozenset(), frozenset({"masked"})),

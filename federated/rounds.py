@@ -159,19 +159,29 @@ class Coordinator:
         best = self._judged.best
         assert best is not None  # the last look has left one
         assert self._preparation is not None
-        parts, members = self._personal(best)
+        parts, members, tuned = self._personal(best)
         exchange, judged = self._exchange, self._judged
         told = exchange.happenings, exchange.sent, exchange.received
         return Outcome(
-            self._preparation, best.weights, parts, members, judged.best_round, self._rows, judged.scores, *told
+            self._preparation,
+            best.weights,
+            parts,
+            members,
+            tuned,
+            judged.best_round,
+            self._rows,
+            judged.scores,
+            *told,
         )
 
-    def _personal(self, best: Server) -> tuple[dict[str, Arrays], dict[str, str]]:
-        """The parts of the model that are of single silos, and silo → its part; none where the strategy has none."""
+    def _personal(self, best: Server) -> tuple[dict[str, Arrays], dict[str, str], dict[str, int]]:
+        """The parts of the model that are of single silos, silo → its part, and silo → the epochs it was tuned for;
+        none where the strategy has none."""
         parts: dict[str, Arrays] = {}
         members: dict[str, str] = {}
+        tuned: dict[str, int] = {}
         if not self._job.strategy.personalises or self._job.secure:
-            return parts, members
+            return parts, members, tuned
         asked = Message("personal", round=self._done + 1, groups=self._job.strategy.send(best))
         for silo, answer in self._exchange.ask(asked, list(self._rows), expected="personal").items():
             if not (part := answer.facts["part"]):
@@ -182,7 +192,9 @@ class Coordinator:
                 continue
             parts.setdefault(part, answer.groups["weights"])
             members[silo] = part
-        return parts, members
+            if epochs := int(answer.facts["epochs"]):
+                tuned[silo] = epochs
+        return parts, members, tuned
 
     def _checkpoint(self) -> None:
         assert self._preparation is not None

@@ -142,7 +142,8 @@ class Silo(Border):
         part, weights = strategy.personal(bench, asked.groups)
         if not self._source.policy.personal and part == self._source.name:
             part, weights = "", {}
-        return "personal", {"part": part}, {"weights": weights}
+        epochs = bench.tuned if part == self._source.name else 0
+        return "personal", {"part": part, "epochs": epochs}, {"weights": weights}
 
     def _at_work(self, asked: Message) -> tuple[Bench, Any]:
         bench = self._bench

@@ -26,7 +26,8 @@ class SiloModel:
     """silo: the column that tells silos apart. parts: name → the weights that differ from the common ones; members:
     silo → part. A silo that took no part in training is answered by the common net.
 
-    privacy: what the fit promises about the rows, as `Promise` has it; None: nothing.
+    privacy: what the fit promises about the rows, as `Promise` has it; None: nothing. tuned: silo → the epochs for
+    which it trained the common weights on for itself.
     """
 
     rows: NetRows
@@ -39,6 +40,7 @@ class SiloModel:
     members: dict[str, str]
     rounds: int
     privacy: Facts | None = None
+    tuned: dict[str, int] = field(default_factory=dict)
 
     @property
     def promises(self) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ class SiloModel:
             arrays |= {f"{place}|{name}": np.ascontiguousarray(array) for name, array in self.parts[part].items()}
         save_file(arrays, folder / WEIGHTS)
         self.rows.save(folder)
-        card = {key: getattr(self, key) for key in ("net", "shape", "silo", "members", "rounds", "privacy")}
+        card = {key: getattr(self, key) for key in ("net", "shape", "silo", "members", "rounds", "privacy", "tuned")}
         (folder / CARD).write_text(json.dumps({**card, "parts": names}), encoding="utf-8")
 
     @classmethod

@@ -41,7 +41,8 @@ class Terms:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a federation leaves. parts: by name the weights that differ from the common ones; members: silo → part.
+    """What a federation leaves. parts: by name the weights that differ from the common ones; members: silo → part;
+    tuned: silo → the epochs for which it trained the common weights on, of those that did.
 
     rounds: after which the common weights were best. rows: of each silo that joined. scores: the mean validation loss
     after each round, from 0. happenings: who was late, lost or refused, when. sent, received: bytes in all.
@@ -51,6 +52,7 @@ class Outcome:
     weights: Arrays = field(repr=False)
     parts: dict[str, Arrays] = field(repr=False)
     members: dict[str, str]
+    tuned: dict[str, int]
     rounds: int
     rows: dict[str, int]
     scores: list[float]

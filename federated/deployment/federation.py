@@ -130,4 +130,5 @@ def _model_of(outcome: Outcome, job: Job, silo: str) -> SiloModel:
         outcome.members,
         outcome.rounds,
         kept_by(job, outcome.rows, outcome.rounds, None).to_facts() if job.privacy else None,
+        outcome.tuned,
     )

@@ -22,13 +22,20 @@ class FineTuned:
     better must be more than chance: by `surety` standard errors of the mean difference of a row's losses. Else, and in
     a silo without validation rows, the common model answers. With record-level privacy all epochs are made.
     rate: of AdamW, by which silos do it, whatever they trained by before.
+    settled: silo → its epochs, as a fit has found them: silos look at no validation rows then, and those that are not
+    named are answered by the common model. None: silos find them.
     """
 
     inner: Strategy
     epochs: int = 10
     rate: float = 0.0005
     surety: float = 2.0
+    settled: tuple[tuple[str, int], ...] | None = None
     personalises: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.settled is not None:  # JSON has lists
+            object.__setattr__(self, "settled", tuple((str(silo), int(epochs)) for silo, epochs in self.settled))
 
     def check(self, plan: "LocalPlan") -> None:
         self.inner.check(plan)
@@ -51,5 +58,8 @@ class FineTuned:
     def personal(self, bench: "Bench", sent: dict[str, Arrays]) -> tuple[str, Arrays]:
         part, own = self.inner.personal(bench, sent)
         start = {**sent["weights"], **own} if "weights" in sent else own
-        tuned = bench.fine_tuned(start, epochs=self.epochs, rate=self.rate, surety=self.surety)
+        if self.settled is None:
+            tuned = bench.fine_tuned(start, epochs=self.epochs, rate=self.rate, surety=self.surety)
+        else:
+            tuned = bench.trained_on(start, epochs=dict(self.settled).get(bench.silo, 0), rate=self.rate)
         return (bench.silo, tuned) if tuned is not None else (part, own)

@@ -53,7 +53,7 @@ def rents(rows: int = 60, silos: int = 5, seed: int = 0, level: float = 40.0) ->
     return table
 
 
-def fold_of(target: str = "rent", **given: int) -> tuple[Fold, pd.DataFrame]:
+def fold_of(target: str = "rent", **given: float) -> tuple[Fold, pd.DataFrame]:
     """A fold with a silo column, and rows that nobody has learned from."""
     table = rents(**given).drop(columns="dear" if target == "rent" else "rent")
     split = load(table, target=target, silo="owner")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -107,6 +108,23 @@ def test_settled_makes_as_many_rounds_as_were_best_and_needs_no_rows_to_stop_by(
     assert isinstance(settled, FederatedAverage)
     assert settled.rounds == max(1, model.rounds)  # type: ignore[attr-defined]
     assert np.isfinite(settled.fit(fold.pooled(), Context(folder=Path(mkdtemp()))).predict(X)).all()
+
+
+def test_silos_that_were_tuned_are_tuned_in_the_last_fit_too_which_has_no_rows_to_stop_by(tmp_path: Path) -> None:
+    fold, X = fold_of(level=400.0)
+    tuned = strategies.FineTuned(strategies.FedAvg(), rate=0.01, surety=0.0)
+    made = FederatedAverage(**{**QUICK, "strategy": tuned})  # type: ignore[arg-type]
+    model = made.fit(fold, Context(folder=Path(mkdtemp())))
+    assert model.tuned
+    assert set(model.tuned) == set(model.members)
+    store_model(model, tmp_path)
+    kept = open_model(tmp_path)
+    assert made.settled(kept) == made.settled(model)
+    last = made.settled(kept).fit(fold.pooled(), Context(folder=Path(mkdtemp())))
+    assert last.tuned == model.tuned
+    assert set(last.members) == set(model.members)
+    common = replace(last, members={}).predict(X)
+    assert not np.allclose(common, last.predict(X))
 
 
 def test_it_returns_before_its_deadline() -> None:

@@ -1,5 +1,6 @@
 """Each strategy's equation, evaluated on numbers: the server's half on arrays, the silo's half on a small net."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +249,22 @@ def test_fine_tuning_ends_where_the_silos_own_rows_are_answered_best() -> None:
     assert bench.valid_loss(own) < bench.valid_loss(start)
     wild = strategies.FineTuned(strategies.FedAvg(), epochs=5, rate=100.0)  # only worse from here
     assert wild.personal(bench, {"weights": own}) == ("", {})
+
+
+def test_epochs_that_were_found_are_made_again_and_no_validation_row_is_looked_at() -> None:
+    bench, start = bench_of(job_of(strategies.FedAvg()))
+    found = strategies.FineTuned(strategies.FedAvg(), epochs=5, rate=0.002, surety=0.0)
+    _, own = found.personal(bench, {"weights": start})
+    assert 1 <= bench.tuned <= 5
+    made = replace(found, settled=((bench.silo, bench.tuned),))
+    assert from_facts(json.loads(json.dumps(to_facts(made)))) == made
+    bench.valid = bench.valid.take(slice(0, 0))
+    bench._valid = bench._valid.take(slice(0, 0))
+    part, again = made.personal(bench, {"weights": start})
+    assert part == bench.silo
+    assert {name: weights.tobytes() for name, weights in again.items()} == {n: w.tobytes() for n, w in own.items()}
+    assert replace(found, settled=()).personal(bench, {"weights": start}) == ("", {})
+    assert bench.tuned == 0
 
 
 def test_fine_tuning_that_may_be_chance_leaves_the_common_model() -> None:
