@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BLOCK = 4096  # rows that are answered at once
 FINE_BATCH = 32  # rows of a step that a silo makes for itself
 LEAST_SURE = 2  # validation rows, below which nothing is more than chance
+LEAST_GROUPS = 8  # the same, of groups of rows that hang together
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Bench:
         self._parts = travelling(net)
         self.loss = encoder.loss(job.metric)
         self.train, self.valid = encoder.rows(train), encoder.rows(valid)
+        self._group = valid.group
         self._train, self._valid = _laid_out(net, self.train), _laid_out(net, self.valid)
         self.train_weight, self.valid_weight = (float(r.weights.double().sum()) for r in (self.train, self.valid))
         self.kept: dict[str, Arrays] = {}
@@ -77,7 +79,8 @@ class Bench:
 
     def fine_tuned(self, start: Arrays, *, epochs: int, rate: float, surety: float) -> Arrays | None:
         """The weights after the epoch that answers the validation rows best, which `tuned` tells; None where that is
-        none of them, or where their mean loss is not smaller by `surety` of its standard errors.
+        none of them, or where their mean loss is not smaller by `surety` of its standard errors. Rows of one group are
+        one to it: windows of one spell of a series say together what one of them says.
 
         With private steps they are those after the last epoch: choosing one would tell of the validation rows.
         """
@@ -86,7 +89,7 @@ class Bench:
         if self.private is not None:
             self._learn(epochs, 0.0, start, None, "")
             return self.weights()
-        if len(self.valid) < LEAST_SURE:
+        if len(self.valid) < LEAST_SURE or (self._group is not None and len(set(self._group)) < LEAST_GROUPS):
             return None
         before = self._losses(start, self._valid)
         best, kept, after = before, None, 0
@@ -94,7 +97,7 @@ class Bench:
             losses = self._losses(weights, self._valid)
             if losses.mean() < best.mean():
                 best, kept, after = losses, weights, epoch
-        gain = before - best
+        gain = _by_group(before - best, self._group)
         if not gain.mean() > surety * gain.std(ddof=1) / np.sqrt(len(gain)):
             return None
         self.tuned = after
@@ -205,6 +208,11 @@ class Bench:
     def _seed(self, memory: str, salt: int) -> int:
         told = f"{self.job.seed}|{self.silo}|{self.round}|{memory}|{salt}"
         return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6], "big")
+
+
+def _by_group(values: np.ndarray, group: np.ndarray | None) -> np.ndarray:
+    """The sum of each group's values; without groups the values."""
+    return values if group is None else np.bincount(np.unique(group, return_inverse=True)[1], weights=values)
 
 
 def _laid_out(net: "torch.nn.Module", rows: "Rows") -> "Rows":

@@ -19,8 +19,9 @@ class FineTuned:
     """Any strategy, and at its end each silo trains the model on for itself: w_k = argmin F_k, begun at w.
 
     It stops at the epoch, of at most `epochs`, that answers the silo's own validation rows best. That it answers them
-    better must be more than chance: by `surety` standard errors of the mean difference of a row's losses. Else, and in
-    a silo without validation rows, the common model answers. With record-level privacy all epochs are made.
+    better must be more than chance: by `surety` standard errors of the mean difference of a row's losses, or of a
+    group's, of which there must be eight (rows of one spell of a series are a group). Else, and in a silo without
+    validation rows, the common model answers. With record-level privacy all epochs are made.
     rate: of AdamW, by which silos do it, whatever they trained by before.
     settled: silo → its epochs, as a fit has found them: silos look at no validation rows then, and those that are not
     named are answered by the common model. None: silos find them.

@@ -10,6 +10,7 @@ import pytest
 from cluster.wire import Arrays
 from federated import strategies
 from federated.average import zeros
+from federated.bench import _by_group
 from federated.federated_average import FederatedAverage
 from federated.job import Job, LocalPlan
 from federated.privacy.levels import RecordLevel
@@ -267,11 +268,21 @@ def test_epochs_that_were_found_are_made_again_and_no_validation_row_is_looked_a
     assert bench.tuned == 0
 
 
+def test_rows_of_one_group_are_one_to_chance() -> None:
+    assert _by_group(np.array([1.0, 2.0, 3.0]), np.array([7, 5, 7])).tolist() == [2.0, 4.0]
+    assert _by_group(np.array([1.0, 2.0]), None).tolist() == [1.0, 2.0]
+
+
 def test_fine_tuning_that_may_be_chance_leaves_the_common_model() -> None:
     bench, start = bench_of(job_of(strategies.FedAvg()))
     sure, surer = (strategies.FineTuned(strategies.FedAvg(), rate=0.002, surety=s) for s in (0.0, 1e6))
     assert sure.personal(bench, {"weights": start})[0] == bench.silo
     assert surer.personal(bench, {"weights": start}) == ("", {})
+    bench._group = np.arange(len(bench.valid)) % 2
+    assert sure.personal(bench, {"weights": start}) == ("", {}), "two spells say nothing of chance, however many rows"
+    bench._group = np.arange(len(bench.valid))  # each row a spell of its own
+    assert sure.personal(bench, {"weights": start})[0] == bench.silo
+    bench._group = None
     bench.valid = bench.valid.take(slice(0, 1))  # one row says nothing of chance
     assert sure.personal(bench, {"weights": start}) == ("", {})
     bench.valid = bench.valid.take(slice(0, 0))
