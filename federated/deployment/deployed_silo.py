@@ -111,10 +111,8 @@ class DeployedSilo(Silo):
         problem = Problem.infer(frame, self._target)
         if not problem.classified:
             return problem, []
-        counts, least = (
-            Counter(text_of(value) for value in plain(frame[self._target])),
-            self._table.policy.minimum_count,
-        )
+        counts = Counter(text_of(value) for value in plain(frame[self._target]))
+        least = self._table.policy.minimum_count
         return problem, sorted(text for text, rows in counts.items() if text is not None and rows >= least)
 
     def _check_model(self, job: Facts) -> None:

@@ -68,8 +68,10 @@ class SumBench:
     def _codes(self) -> dict[str, tuple[int, np.ndarray]]:
         """Column of many values → its place, and each row's code."""
         rows = self.design.rows
+        if not (places := wide(rows)):
+            return {}
         matrix = rows.native.matrix(self.train.X[list(rows.native.schema.names)])
-        return {name: (place, codes_of(matrix, place)) for name, place in wide(rows).items()}
+        return {name: (place, codes_of(matrix, place)) for name, place in places.items()}
 
     @property
     def _y(self) -> np.ndarray:
